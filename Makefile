@@ -1,0 +1,52 @@
+# Every target sets up what it needs. Only Python 3.11+ (with venv) and git have to be there.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format bench clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "penstock needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python"; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1"
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@$(PIP) install -c constraints.txt --group test
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	@$(PIP) install -c constraints.txt --group check
+	@touch $@
+
+demo: $(VENV)/.run  ## start a local OSS, upload, abort half-way, resume, compare
+	@$(BIN)/penstock demo
+
+test: $(VENV)/.test  ## run the tests
+	@$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(VENV)/.test  ## run all tests, the long ones too
+	@$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/.check  ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.check  ## put the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:  ## remove what the other targets made
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

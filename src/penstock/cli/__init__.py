@@ -1,0 +1,1 @@
+"""The ``penstock`` command: words, not logic; one file per command."""

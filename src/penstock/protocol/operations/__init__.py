@@ -1,0 +1,20 @@
+"""
+The calls of OSS, each described once for both ends.
+
+`OPERATIONS` is the table; the structs of requests and results are in the modules beside it.
+"""
+
+from penstock.protocol.operation import OperationTable
+from penstock.protocol.operations import buckets, listing, multipart, objects, settings
+
+OPERATIONS = OperationTable(
+    (
+        *objects.OPERATIONS,
+        *multipart.OPERATIONS,
+        *listing.OPERATIONS,
+        *buckets.OPERATIONS,
+        *settings.OPERATIONS,
+    )
+)
+
+__all__ = ["OPERATIONS"]

@@ -1,0 +1,1 @@
+"""An OSS for others: the app, who may ask, the handlers, the store, the listener."""

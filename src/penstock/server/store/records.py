@@ -1,0 +1,236 @@
+"""What the store keeps and answers: frozen values, with no path, row or connection inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+NULL_VERSION = "null"
+"""The version id under which OSS names a version that has none of its own."""
+
+
+class ObjectKind(StrEnum):
+    """How an object came to be; the values are those of ``x-oss-object-type``, but for `MARKER`."""
+
+    NORMAL = "Normal"
+    MULTIPART = "Multipart"
+    APPENDABLE = "Appendable"
+    SYMLINK = "Symlink"
+    MARKER = "marker"
+
+
+class Attributes(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    What is kept beside the bytes of an object, and handed back as it came.
+
+    Attributes:
+        user_metadata: Names without ``x-oss-meta-``, and their values.
+        acl: ``default`` (the bucket's), ``private``, ``public-read`` or ``public-read-write``.
+        tags: Tag keys and values.
+        symlink_target: Key that a symlink points to; None for everything else.
+        extra: Whatever else the layer above keeps with an object, by name.
+    """
+
+    content_type: str | None = None
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    content_encoding: str | None = None
+    content_language: str | None = None
+    expires: str | None = None
+    user_metadata: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str = "Standard"
+    acl: str = "default"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    symlink_target: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+class ObjectRecord(Struct, frozen=True, kw_only=True):
+    """
+    One version of one object.
+
+    Attributes:
+        version_id: Its version id, or None in a bucket that never had versioning.
+        latest: True if this is what a request without a version id gets.
+        etag: As OSS forms it, upper-case and without quotes: hex MD5, or ``MD5-N`` after N parts.
+        crc64: CRC-64/XZ of all bytes.
+        modified_ms: Commit time in milliseconds since 1970; never goes back for a key.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None
+    latest: bool
+    kind: ObjectKind
+    size_bytes: int
+    etag: str
+    crc64: int
+    modified_ms: int
+    attributes: Attributes
+
+
+class DeletedObject(Struct, frozen=True, kw_only=True):
+    """
+    What deleting a key did.
+
+    Attributes:
+        existed: False if there was nothing under that key; OSS calls that a success too.
+        version_id: The version that was removed or the marker that was made, or None.
+        marker: True if a delete marker was made or removed.
+    """
+
+    key: str
+    existed: bool
+    version_id: str | None = None
+    marker: bool = False
+
+
+class PartRecord(Struct, frozen=True, kw_only=True):
+    """One stored part of an upload; `etag` is the upper-case hex MD5 of its bytes."""
+
+    number: int
+    size_bytes: int
+    etag: str
+    crc64: int
+    modified_ms: int
+
+
+class UploadRecord(Struct, frozen=True, kw_only=True):
+    """A multipart upload that is still open; `attributes` are those its object will have."""
+
+    bucket: str
+    key: str
+    upload_id: str
+    initiated_ms: int
+    sequential: bool
+    attributes: Attributes
+
+
+class BucketRecord(Struct, frozen=True, kw_only=True):
+    """
+    A bucket.
+
+    Attributes:
+        acl: ``private``, ``public-read`` or ``public-read-write``.
+        redundancy: ``LRS`` or ``ZRS``.
+        versioning: Empty if never switched on, else ``Enabled`` or ``Suspended``.
+        tags: Tag keys and values.
+    """
+
+    name: str
+    owner: str
+    region: str
+    acl: str
+    storage_class: str
+    redundancy: str
+    created_ms: int
+    versioning: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class BucketStat(Struct, frozen=True, kw_only=True):
+    """
+    How much is in a bucket.
+
+    Attributes:
+        class_counts: Number of objects by storage class.
+        class_bytes: Their bytes by storage class.
+        upload_count: Open multipart uploads.
+        part_count: Parts that those uploads hold.
+        part_bytes: Bytes of those parts.
+    """
+
+    class_counts: Mapping[str, int]
+    class_bytes: Mapping[str, int]
+    upload_count: int
+    part_count: int
+    part_bytes: int
+
+    @property
+    def object_count(self) -> int:
+        return sum(self.class_counts.values())
+
+    @property
+    def object_bytes(self) -> int:
+        return sum(self.class_bytes.values())
+
+
+class ObjectPage(Struct, frozen=True, kw_only=True):
+    """
+    One page of keys in the order of their UTF-8 bytes.
+
+    Attributes:
+        next_marker: The last key or common prefix of this page if there is more, else None.
+    """
+
+    objects: tuple[ObjectRecord, ...]
+    common_prefixes: tuple[str, ...]
+    next_marker: str | None
+
+
+class UploadPage(Struct, frozen=True, kw_only=True):
+    """
+    One page of open uploads, by key and then by upload id.
+
+    Attributes:
+        next_key_marker: The last key or common prefix of this page if there is more, else None.
+        next_upload_id_marker: The upload id of that key; empty after a common prefix or on the last page.
+    """
+
+    uploads: tuple[UploadRecord, ...]
+    common_prefixes: tuple[str, ...]
+    next_key_marker: str | None
+    next_upload_id_marker: str
+
+
+class PartPage(Struct, frozen=True, kw_only=True):
+    """
+    One page of the parts of an upload, ascending.
+
+    Attributes:
+        next_number: The last part number of this page if there is more, else None.
+    """
+
+    upload: UploadRecord
+    parts: tuple[PartRecord, ...]
+    next_number: int | None
+
+
+class BucketPage(Struct, frozen=True, kw_only=True):
+    """
+    One page of buckets by name.
+
+    Attributes:
+        next_marker: The last name of this page if there is more, else None.
+    """
+
+    buckets: tuple[BucketRecord, ...]
+    next_marker: str | None
+
+
+class CheckReport(Struct, frozen=True, kw_only=True):
+    """
+    What a check of the whole store found.
+
+    Attributes:
+        blob_count: Blobs that were looked at.
+        missing: Blobs that rows need and that have no file.
+        wrong_size: Blobs whose file is not as long as its row says.
+        damaged: Blobs whose bytes no longer have their CRC-64 (only after a scrub).
+        orphans: Files that no row knows; `LocalStore.sweep_orphans` removes them once they are old.
+        faults: What is wrong in the metadata itself, in words.
+    """
+
+    blob_count: int
+    missing: tuple[str, ...]
+    wrong_size: tuple[str, ...]
+    damaged: tuple[str, ...]
+    orphans: tuple[str, ...]
+    faults: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """True if every row has its bytes; orphans are untidy, not unsound."""
+        return not (self.missing or self.wrong_size or self.damaged or self.faults)

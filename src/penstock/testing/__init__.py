@@ -1,0 +1,1 @@
+"""A local OSS per test session, a bucket per test, faults on request."""
