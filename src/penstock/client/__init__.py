@@ -1,1 +1,1 @@
-"""Operations, credentials, signing, sending, retrying; and the driver that carries out what transfer/ decides."""
+"""Operations, credentials, signing, sending, retrying, and the driver that does what transfer/ decides."""

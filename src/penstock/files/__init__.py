@@ -1,1 +1,1 @@
-"""The world's disks: durable writes, the append-only journal, sources to read, locks. Knows nothing of OSS."""
+"""The world's disks: durable writes, the journal's file, sources to read, locks. Knows nothing of OSS."""

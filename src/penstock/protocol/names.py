@@ -1,5 +1,5 @@
 """
-What buckets, objects, metadata and tags may be called (OSS documentation: "Terms", "Limits", "Object tagging").
+What buckets, objects, metadata and tags may be called (documentation of OSS: "Terms", "Limits", "Tags").
 
 Each function returns nothing if the name is good and raises `InvalidInput` that says what is wrong.
 """

@@ -168,7 +168,8 @@ class PartTooSmall(PartFault):
 
     def __init__(self, upload_id: str, number: int, size_bytes: int, least_bytes: int) -> None:
         super().__init__(
-            f"part {number} of upload {upload_id} has {size_bytes} bytes; all but the last need {least_bytes}",
+            f"part {number} of upload {upload_id} has {size_bytes} bytes, "
+            f"and all but the last need {least_bytes}",
             upload_id,
             number,
         )

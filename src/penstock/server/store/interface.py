@@ -19,6 +19,7 @@ from penstock.server.store.records import (
     BucketPage,
     BucketRecord,
     BucketStat,
+    CopySource,
     DeletedObject,
     ObjectPage,
     ObjectRecord,
@@ -27,12 +28,6 @@ from penstock.server.store.records import (
     UploadPage,
     UploadRecord,
 )
-
-LEAST_PART_BYTES = 100 * 1024
-"""Every part but the last must have as many; checked on completion only, as OSS does."""
-
-MOST_PARTS = 10_000
-"""The highest part number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +181,11 @@ class Store(Protocol):
 
     def copy_object(
         self,
-        source_bucket: str,
-        source_key: str,
+        source: CopySource,
         bucket: str,
         key: str,
         describe: Callable[[ObjectRecord], Attributes],
         *,
-        source_version_id: str | None = None,
         forbid_overwrite: bool = False,
     ) -> ObjectRecord:
         """
@@ -261,8 +254,7 @@ class Store(Protocol):
 
     def copy_part(
         self,
-        source_bucket: str,
-        source_key: str,
+        source: CopySource,
         bucket: str,
         key: str,
         upload_id: str,
@@ -270,7 +262,6 @@ class Store(Protocol):
         *,
         offset: int = 0,
         length: int | None = None,
-        source_version_id: str | None = None,
         check_source: Callable[[ObjectRecord], None] | None = None,
     ) -> PartRecord:
         """

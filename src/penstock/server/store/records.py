@@ -71,6 +71,14 @@ class ObjectRecord(Struct, frozen=True, kw_only=True):
     attributes: Attributes
 
 
+class CopySource(Struct, frozen=True):
+    """The object that a copy is made from; without a version id, its latest version."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+
+
 class DeletedObject(Struct, frozen=True, kw_only=True):
     """
     What deleting a key did.

@@ -1,0 +1,244 @@
+"""
+The client for asyncio: the same calls, awaited.
+
+A call runs on one of the client's threads while the event loop goes on. Cancelling the task that awaits it
+is an abort: the request is stopped at once and the task ends when it is quiet, so that no upload outlives
+its task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
+from functools import wraps
+from itertools import islice
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from penstock.client.call import Call
+from penstock.client.caller import Caller
+from penstock.client.client import Client
+from penstock.client.object_body import CHUNK_BYTES, ObjectBody
+
+P = ParamSpec("P")
+T = TypeVar("T")
+C = TypeVar("C", bound=Caller)
+
+_BATCH = 1000
+
+
+def awaited(
+    method: Callable[Concatenate[C, P], T],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    """The same call, awaited."""
+
+    @wraps(method)
+    async def run(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(method, *args, **kwargs)
+
+    return run
+
+
+def iterated(
+    method: Callable[Concatenate[C, P], Iterator[T]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]:
+    """The same iterator, asynchronous."""
+
+    @wraps(method)
+    async def run(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        items = method(self.client, *args, **kwargs)  # type: ignore[arg-type]
+        while batch := await self._run(lambda client: list(islice(items, _BATCH))):
+            for item in batch:
+                yield item
+
+    return run
+
+
+class AsyncObjectBody:
+    """As `ObjectBody`, awaited: ``await body.read()``, ``async for chunk in body``."""
+
+    def __init__(self, client: AsyncClient, body: ObjectBody) -> None:
+        self._client = client
+        self._body = body
+        self.description = body.description
+
+    async def read(self, size: int = -1) -> bytes:
+        """The next ``size`` bytes, fewer only at the end; all that is left if negative."""
+        return await self._client._run(lambda client: self._body.read(size))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self.read(4 * CHUNK_BYTES):
+            yield chunk
+
+    def close(self) -> None:
+        """Let go of the connection; what was not read is thrown away."""
+        self._body.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """
+    A client of OSS for asyncio. The arguments are those of `Client`, and so are the calls.
+
+    Uploads also take asynchronous iterables of bytes.
+
+    Attributes:
+        client: The blocking client underneath, which shares settings, connections and switch.
+
+    Example:
+        async with penstock.AsyncClient("http://127.0.0.1:9000", region="cn-hangzhou") as client:
+            task = asyncio.create_task(client.put_object("bucket", "key", "a file"))
+            await asyncio.sleep(1)
+            task.cancel()       # stops the upload now
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.client = Client(*args, **kwargs)
+
+    put_object = awaited(Client.put_object)
+    append_object = awaited(Client.append_object)
+    head_object = awaited(Client.head_object)
+    get_object_meta = awaited(Client.get_object_meta)
+    object_exists = awaited(Client.object_exists)
+    delete_object = awaited(Client.delete_object)
+    delete_multiple_objects = awaited(Client.delete_multiple_objects)
+    copy_object = awaited(Client.copy_object)
+    get_object_to_file = awaited(Client.get_object_to_file)
+
+    initiate_multipart_upload = awaited(Client.initiate_multipart_upload)
+    upload_part = awaited(Client.upload_part)
+    upload_part_copy = awaited(Client.upload_part_copy)
+    complete_multipart_upload = awaited(Client.complete_multipart_upload)
+    abort_multipart_upload = awaited(Client.abort_multipart_upload)
+    list_parts = awaited(Client.list_parts)
+    iter_parts = iterated(Client.iter_parts)
+    list_multipart_uploads = awaited(Client.list_multipart_uploads)
+    iter_multipart_uploads = iterated(Client.iter_multipart_uploads)
+
+    list_objects = awaited(Client.list_objects)
+    list_objects_v2 = awaited(Client.list_objects_v2)
+    iter_objects = iterated(Client.iter_objects)
+    iter_folder = iterated(Client.iter_folder)
+
+    put_bucket = awaited(Client.put_bucket)
+    list_buckets = awaited(Client.list_buckets)
+    iter_buckets = iterated(Client.iter_buckets)
+    delete_bucket = awaited(Client.delete_bucket)
+    get_bucket_info = awaited(Client.get_bucket_info)
+    get_bucket_location = awaited(Client.get_bucket_location)
+    get_bucket_stat = awaited(Client.get_bucket_stat)
+
+    put_bucket_acl = awaited(Client.put_bucket_acl)
+    get_bucket_acl = awaited(Client.get_bucket_acl)
+    put_object_acl = awaited(Client.put_object_acl)
+    get_object_acl = awaited(Client.get_object_acl)
+    put_object_tagging = awaited(Client.put_object_tagging)
+    get_object_tagging = awaited(Client.get_object_tagging)
+    delete_object_tagging = awaited(Client.delete_object_tagging)
+    put_bucket_tags = awaited(Client.put_bucket_tags)
+    get_bucket_tags = awaited(Client.get_bucket_tags)
+    delete_bucket_tags = awaited(Client.delete_bucket_tags)
+    put_symlink = awaited(Client.put_symlink)
+    get_symlink = awaited(Client.get_symlink)
+
+    # Signing a URL sends nothing, but the credentials may have to be waited for.
+    presign_get = awaited(Client.presign_get)
+    presign_head = awaited(Client.presign_head)
+    presign_put = awaited(Client.presign_put)
+
+    async def get_object(self, bucket: str, key: str, **options: Any) -> AsyncObjectBody:
+        """Read an object, or a range of it; the arguments are those of `Client.get_object`."""
+        body = await self._run(Client.get_object, bucket, key, **options)
+        return AsyncObjectBody(self, body)
+
+    def disable_requests(self) -> None:
+        """As `Client.disable_requests`; it does not wait, so it is not awaited."""
+        self.client.disable_requests()
+
+    def enable_requests(self) -> None:
+        """As `Client.enable_requests`."""
+        self.client.enable_requests()
+
+    @property
+    def requests_enabled(self) -> bool:
+        """As `Client.requests_enabled`."""
+        return self.client.requests_enabled
+
+    async def aclose(self) -> None:
+        """Stop what still runs and let go of threads and connections."""
+        await asyncio.to_thread(self.client.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _run(self, method: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        pulled = [_pulled(arg, loop) if isinstance(arg, AsyncIterable) else arg for arg in args]
+        if any(isinstance(value, AsyncIterable) for value in kwargs.values()):
+            for name, value in list(kwargs.items()):
+                if isinstance(value, AsyncIterable):
+                    kwargs[name] = _pulled(value, loop)
+        call: Call[T] = self.client.submit(method, self.client, *pulled, **kwargs)  # type: ignore[arg-type]
+        return await _end_of(call, loop)
+
+
+async def _end_of(call: Call[T], loop: asyncio.AbstractEventLoop) -> T:
+    try:
+        await _done(call, loop)
+    except asyncio.CancelledError as cancelled:
+        call.abort("cancelled")
+        # The call ends at once; further cancellations do not cut this short.
+        while not call.done():
+            try:
+                await _done(call, loop)
+            except asyncio.CancelledError:
+                continue
+        outcome = call.outcome(0)
+        # The task was cancelled and says so; whether OSS has the object is told beside it.
+        cancelled.add_note(f"penstock: committed={outcome.committed}")
+        raise cancelled from outcome.error
+    return call.result(0)
+
+
+def _done(call: Call[T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    """A future of the loop that is done when the call is; cancelling it does nothing to the call."""
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def end(_: object) -> None:
+        try:
+            loop.call_soon_threadsafe(tell)
+        except RuntimeError:  # the loop is closed; nobody waits any more
+            pass
+
+    call.add_done_callback(end)
+    return done
+
+
+def _pulled(blocks: AsyncIterable[bytes], loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+    """The blocks of an asynchronous iterable, for another thread, which waits for the loop to make each."""
+    iterator = aiter(blocks)
+
+    async def following() -> bytes | None:
+        return await anext(iterator, None)
+
+    while True:
+        block = asyncio.run_coroutine_threadsafe(following(), loop).result()
+        if block is None:
+            return
+        yield block

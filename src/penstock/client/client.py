@@ -1,0 +1,214 @@
+"""The client: one value that holds the settings, the connections and the switch, and has all calls."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import platform
+import random
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from penstock.client.buckets import BucketCalls
+from penstock.client.call import Call
+from penstock.client.credentials import CachedCredentials, Credentials, CredentialsProvider
+from penstock.client.described import DescriptionCalls
+from penstock.client.listing import ListingCalls
+from penstock.client.multipart import MultipartCalls
+from penstock.client.objects import ObjectCalls
+from penstock.client.presign import PresignCalls
+from penstock.client.requester import Requester
+from penstock.client.retry import RetryPolicy
+from penstock.client.scope import PROCESS
+from penstock.client.settings import resolve_settings
+from penstock.client.signer import SignatureVersion, Signer
+from penstock.client.switch import Switch
+from penstock.client.uploads import UploadTransfers
+from penstock.client.workers import Workers
+from penstock.errors import CredentialsMissing, InvalidInput
+from penstock.files.state_dir import StateDir
+from penstock.net.errand import Errands
+from penstock.net.latch import Latch
+from penstock.net.settings import NetSettings
+from penstock.net.transport import HttpTransport
+from penstock.version import VERSION
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_MOST_ERRANDS = 256
+
+
+class Client(
+    ObjectCalls, MultipartCalls, ListingCalls, BucketCalls, DescriptionCalls, PresignCalls, UploadTransfers
+):
+    """
+    A client of OSS. Safe to use from any number of threads; close it, or use it as a context manager.
+
+    What is not given is taken from the environment (``OSS_ENDPOINT``, ``OSS_REGION``,
+    ``OSS_ACCESS_KEY_ID``, ``OSS_ACCESS_KEY_SECRET``, ``OSS_SESSION_TOKEN``) and then from
+    ``~/.ossutilconfig``, in ossutil's order.
+
+    Args:
+        endpoint: Such as ``https://oss-cn-hangzhou.aliyuncs.com`` or ``http://127.0.0.1:9000``; told by the
+            region if not given.
+        region: Such as ``cn-hangzhou``; told by the endpoint if not given.
+        credentials: Credentials, or a function that gives them (called again shortly before they expire).
+        anonymous: True signs nothing.
+        profile: Section of the configuration file.
+        config_file: Instead of ``~/.ossutilconfig``.
+        signature_version: ``v4`` or ``v1``.
+        path_style: True puts the bucket into the path; by default for IP addresses and ``localhost`` only.
+        cname: True if the endpoint is a domain bound to one bucket.
+        retry: When to try again.
+        network: Time-outs, proxy, TLS and such.
+        max_workers: Most threads for submitted calls, and again for parts.
+        state_dir: Where journals are kept, instead of ``PENSTOCK_STATE_DIR`` or the platform's place.
+        additional_headers: Names of further headers to be signed (V4).
+
+    Raises:
+        InvalidInput, CredentialsMissing: The settings do not suffice; nothing was sent.
+
+    Example:
+        with penstock.Client("http://127.0.0.1:9000", region="cn-hangzhou") as client:
+            call = client.submit(client.put_object, "bucket", "key", b"...")
+            call.abort()
+            print(call.outcome().error.code)
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        region: str | None = None,
+        credentials: Credentials | CredentialsProvider | None = None,
+        *,
+        anonymous: bool = False,
+        profile: str | None = None,
+        config_file: str | Path | None = None,
+        signature_version: SignatureVersion = "v4",
+        path_style: bool | None = None,
+        cname: bool = False,
+        retry: RetryPolicy | None = None,
+        network: NetSettings | None = None,
+        max_workers: int = 128,
+        state_dir: str | Path | None = None,
+        additional_headers: frozenset[str] = frozenset(),
+    ) -> None:
+        if signature_version not in ("v4", "v1"):
+            raise InvalidInput(
+                f"there is no signature version {signature_version!r}", advice="Use 'v4' or 'v1'."
+            )
+        if max_workers < 1:
+            raise InvalidInput(f"{max_workers} workers cannot work")
+        self.settings = resolve_settings(
+            endpoint=endpoint,
+            region=region,
+            credentials=_nobody if anonymous else credentials,
+            profile=profile,
+            config_file=config_file,
+            path_style=path_style,
+            cname=cname or None,
+            environ=os.environ,
+            home=Path.home(),
+            now=int(time.time()),
+        )
+        if not self.settings.region and signature_version == "v4" and not anonymous:
+            raise InvalidInput(
+                f"the region of {self.settings.endpoint} is not known, and V4 signatures name it",
+                advice="Give region=... or set OSS_REGION, such as cn-hangzhou.",
+            )
+        self._switch = Switch(PROCESS)
+        self._errands = Errands(_MOST_ERRANDS, "penstock-errand")
+        self._workers = Workers(max_workers, "call")
+        self._part_workers = Workers(max_workers, "part")
+        self._transfers = weakref.WeakSet()
+        self._state = StateDir(Path(state_dir) if state_dir is not None else None)
+        self._transport = HttpTransport(network)
+        self._retry = retry or RetryPolicy()
+        signer = Signer(
+            self.settings.endpoint,
+            self.settings.region,
+            _no_credentials if anonymous else self._credentials(),
+            version=signature_version,
+            now=lambda: int(time.time()),
+            content_md5=lambda body: base64.b64encode(hashlib.md5(body).digest()).decode(),
+            additional_headers=additional_headers,
+        )
+        self._requester = Requester(
+            signer, self._transport, self._switch, self._retry, random.random, _USER_AGENT
+        )
+
+    def _credentials(self) -> Callable[[Latch], Credentials]:
+        return CachedCredentials(self.settings.credentials, start=self._errands.start, clock=time.time).get
+
+    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Call[T]:
+        """
+        Run a call, usually one of this client's, on another thread.
+
+        Returns:
+            A future that can be stopped: ``call.abort()``; ``call.outcome()`` tells how it ended.
+
+        Raises:
+            InvalidInput: The client was closed.
+        """
+        call = Call(function, args, kwargs, self._switch.generation)
+        self._workers.run(call.carry_out)
+        return call
+
+    def disable_requests(self) -> None:
+        """
+        Stop all requests of this client, now, and refuse new ones until `enable_requests`.
+
+        Calls under way end with `Aborted`: code ``ClientError:200042`` if they had begun to send, else
+        ``ClientError:100002``. Safe in a signal handler; never raises; may be repeated.
+        """
+        self._switch.turn_off()
+
+    def enable_requests(self) -> None:
+        """Let new requests through. What was stopped stays stopped, however quickly this follows."""
+        self._switch.turn_on()
+
+    @property
+    def requests_enabled(self) -> bool:
+        """True unless `disable_requests` was the last word."""
+        return self._switch.is_on
+
+    def close(self) -> None:
+        """Stop what still runs and let go of threads and connections; closing twice is nothing."""
+        self._switch.turn_off("closed")
+        for transfer in list(self._transfers):
+            transfer.wait_until_quiet()
+        self._workers.close(timeout_s=1.0)
+        self._part_workers.close(timeout_s=1.0)
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._workers.wait_until_idle()
+            for transfer in list(self._transfers):
+                transfer.wait_until_quiet(None)
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.settings.endpoint}>"
+
+
+_USER_AGENT = f"penstock/{VERSION} ({platform.system()}; Python {platform.python_version()})"
+
+
+def _nobody() -> Credentials:
+    raise CredentialsMissing("an anonymous client has no credentials")
+
+
+def _no_credentials(latch: Latch) -> None:
+    return None

@@ -1,0 +1,78 @@
+"""Calls functions at set times, on one daemon thread for the whole process."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+
+class Alarm:
+    """A function that will be called once, at its time, unless it is called off before."""
+
+    __slots__ = ("_ring",)
+
+    def __init__(self, ring: Callable[[], object]) -> None:
+        self._ring: Callable[[], object] | None = ring
+
+    def call_off(self) -> None:
+        """Forget the function; no effect if it was called already."""
+        self._ring = None
+
+    def ring(self) -> None:
+        """Call the function unless called off."""
+        ring, self._ring = self._ring, None
+        if ring is not None:
+            ring()
+
+
+class AlarmClock:
+    """
+    Rings alarms at their times.
+
+    Its thread is started by the first alarm and ends when none is left, so an idle process has none.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._order = itertools.count()
+        self._due: list[tuple[float, int, Alarm]] = []
+        self._thread: threading.Thread | None = None
+
+    def ring_in(self, delay_s: float, ring: Callable[[], object]) -> Alarm:
+        """Call ``ring`` in ``delay_s`` seconds; it must be quick and must not raise."""
+        alarm = Alarm(ring)
+        with self._changed:
+            heapq.heappush(self._due, (time.monotonic() + delay_s, next(self._order), alarm))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="penstock-deadlines", daemon=True)
+                self._thread.start()
+            else:
+                self._changed.notify()
+        return alarm
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                while self._due and self._due[0][2]._ring is None:
+                    heapq.heappop(self._due)
+                if not self._due:
+                    self._thread = None
+                    return
+                remaining_s = self._due[0][0] - time.monotonic()
+                if remaining_s > 0:
+                    self._changed.wait(remaining_s)
+                    continue
+                alarm = heapq.heappop(self._due)[2]
+            alarm.ring()
+
+    def wake(self) -> None:
+        """Look again at what is due: an alarm was called off."""
+        with self._changed:
+            self._changed.notify()
+
+
+ALARMS = AlarmClock()
+"""The process's clock."""

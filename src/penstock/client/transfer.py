@@ -1,0 +1,186 @@
+"""The hand that holds a running transfer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from types import TracebackType
+from typing import Protocol, Self
+
+from penstock.client.outcome import Outcome
+from penstock.errors import TransferError
+from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
+from penstock.transfer.outcome import Outcome as TransferOutcome
+from penstock.transfer.progress import Progress
+
+
+class Driver(Protocol):
+    """What runs a transfer."""
+
+    def run(self) -> TransferOutcome:
+        """Run it to its end."""
+
+    def abort(self, reason: str) -> None:
+        """Stop it now and keep everything."""
+
+    def drain(self, timeout_s: float) -> None:
+        """Start nothing new and stop."""
+
+    def cancel(self, reason: str = "cancel") -> None:
+        """Stop it now and clean up."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+
+    @property
+    def upload_id(self) -> str | None:
+        """The UploadId, once there is one."""
+
+    @property
+    def resume_token(self) -> str | None:
+        """Text to go on with."""
+
+
+class Transfer:
+    """
+    An upload that runs, made by `Client.upload` and `Client.resume`.
+
+    As a context manager it waits for the end; leaving the block by an exception aborts it.
+
+    Attributes:
+        name: What goes where, for people.
+    """
+
+    def __init__(
+        self, name: str, driver: Driver, clean_up: Callable[[TransferOutcome], TransferOutcome]
+    ) -> None:
+        self.name = name
+        self._driver = driver
+        self._clean_up = clean_up
+        self._ended: Future[TransferOutcome] = Future()
+        self._thread = threading.Thread(target=self._run, name="penstock-transfer", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._ended.set_result(self._driver.run())
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
+            self._ended.set_exception(error)
+
+    def result(self, timeout_s: float | None = None) -> Stored:
+        """
+        Wait for the end and return what was stored.
+
+        Raises:
+            Aborted: It was stopped; the error says what was kept and how to go on.
+            TimeoutError: It still runs after ``timeout_s``.
+            PenstockError: It failed; what was sent is kept.
+            KeyboardInterrupt: Ctrl-C came while it was waited for; the transfer was aborted and is quiet.
+        """
+        ended = self._wait(timeout_s)
+        error = ended.to_error()
+        if error is not None:
+            raise error
+        assert ended.stored is not None
+        return ended.stored
+
+    def outcome(self, timeout_s: float | None = None) -> Outcome[Stored]:
+        """Wait for the end and tell it, without raising. Raises TimeoutError if it still runs then."""
+        ended = self._wait(timeout_s)
+        return Outcome(ended.committed, ended.stored, ended.to_error())
+
+    def _wait(self, timeout_s: float | None) -> TransferOutcome:
+        try:
+            return self._ended.result(timeout_s)
+        except FutureTimeout:
+            if self._ended.done():
+                raise
+            raise TimeoutError(f"{self.name} still runs after {timeout_s} s") from None
+        except KeyboardInterrupt:
+            self.abort("interrupt")
+            self._ended.exception()
+            raise
+
+    def done(self) -> bool:
+        """True once it has ended and is quiet."""
+        return self._ended.done()
+
+    def wait_until_quiet(self, timeout_s: float | None = 1.0) -> bool:
+        """Wait for the end, however it comes; False if it still runs after ``timeout_s``."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def abort(self, reason: str = "abort") -> None:
+        """
+        Stop now and keep everything; from any thread, a signal handler or a callback.
+
+        The UploadId stays valid and `resume_token` goes on with it. Never raises; may be repeated; has no
+        effect on a transfer that has ended.
+        """
+        self._driver.abort(reason)
+
+    def drain(self, timeout_s: float = 30.0) -> None:
+        """Start no further part; let those in flight finish for so long, then abort. Does not wait."""
+        self._driver.drain(timeout_s)
+
+    def cancel(self, timeout_s: float | None = 60.0) -> CleanUp:
+        """
+        Stop now, then make the UploadId invalid, and make sure that nothing of the upload is left.
+
+        Works while the client's requests are disabled, and on a transfer that was aborted before.
+
+        Returns:
+            ``verified`` (nothing is left), ``pending`` (OSS accepted it, and it could not be confirmed) or
+            ``failed`` (the upload is probably still there).
+
+        Raises:
+            TransferError: The object had been made before the cancel; there is nothing to cancel.
+            TimeoutError: The clean-up still runs after ``timeout_s``.
+        """
+        self._driver.cancel()
+        ended = self._wait(timeout_s)
+        if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.upload_id is not None:
+            ended = self._clean_up(ended)
+            self._ended = Future()
+            self._ended.set_result(ended)
+        if ended.kind is OutcomeKind.COMMITTED:
+            raise TransferError(
+                f"{self.name} was complete before it could be cancelled",
+                advice="Delete the object if it is not wanted.",
+            )
+        return ended.clean_up or CleanUp.VERIFIED
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is; acknowledged bytes never go back."""
+        return self._driver.progress
+
+    @property
+    def upload_id(self) -> str | None:
+        """The UploadId, once there is one."""
+        return self._driver.upload_id
+
+    @property
+    def resume_token(self) -> str | None:
+        """Text with which `Client.resume` goes on, here or on another machine; None if there is nothing."""
+        if self._ended.done() and self._ended.exception() is None:
+            return self._ended.result().resume_token
+        return self._driver.resume_token
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.abort("exception")
+            self._ended.exception()
+        else:
+            self.result()
+
+    def __repr__(self) -> str:
+        return f"<Transfer {self.name}, {self.progress.fraction:.0%} acknowledged>"

@@ -1,0 +1,414 @@
+"""Uploads that are cut into parts, journaled, and can be gone on with."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+from typing import Any, Unpack
+
+import msgspec
+
+from penstock.client.caller import Caller
+from penstock.client.options import ObjectOptions, check_traffic_limit, checked
+from penstock.client.part_source import FileParts, PartSource, UploadSource, part_source
+from penstock.client.settings import Settings
+from penstock.client.single_upload import SingleUpload
+from penstock.client.transfer import Driver, Transfer
+from penstock.client.upload_calls import UploadCalls
+from penstock.client.upload_driver import Journal, UploadDriver
+from penstock.client.workers import Workers
+from penstock.errors import InvalidInput, JournalUnreadable, TransferError
+from penstock.files.journal_file import JournalFile, read_journal
+from penstock.files.source import IDENTITY_IS_PROOF
+from penstock.files.state_dir import StateDir
+from penstock.protocol.operations import OPERATIONS
+from penstock.protocol.operations.multipart import InitiateMultipartUpload
+from penstock.protocol.urls import OssUrl, is_oss_url, parse_url
+from penstock.transfer import journal as records
+from penstock.transfer import token as tokens
+from penstock.transfer.events import CancelRequested
+from penstock.transfer.job import (
+    Beginning,
+    Fresh,
+    FromJournal,
+    FromKey,
+    FromToken,
+    UploadJob,
+    UploadSettings,
+    resumed_job,
+)
+from penstock.transfer.outcome import Outcome
+from penstock.transfer.plan import AUTOMATIC_PART_BYTES, part_plan, suggested_parallel
+from penstock.transfer.progress import Progress
+from penstock.transfer.upload import UploadMachine
+
+OnProgress = Callable[[Progress], None]
+
+
+class UnfinishedUpload(msgspec.Struct, frozen=True):
+    """An upload that a journal of this user tells of."""
+
+    path: Path
+    view: records.JournalView
+
+    @property
+    def url(self) -> str:
+        """``oss://bucket/key``."""
+        return f"oss://{self.view.intent.bucket}/{self.view.intent.key}"
+
+
+class UploadTransfers(Caller):
+    """Begin, resume and find uploads."""
+
+    settings: Settings
+    _state: StateDir
+    _part_workers: Workers
+    _transfers: weakref.WeakSet[Transfer]
+
+    def upload(
+        self,
+        source: UploadSource,
+        target: str,
+        *,
+        part_bytes: int | None = None,
+        parallel: int | None = None,
+        forbid_overwrite: bool = False,
+        protect_target: bool = True,
+        journal: bool = True,
+        traffic_limit_bits_per_s: int | None = None,
+        progress: OnProgress | None = None,
+        **options: Unpack[ObjectOptions],
+    ) -> Transfer:
+        """
+        Begin an upload of any size; it goes on in the background, several parts at a time.
+
+        It can be stopped at any time and gone on with under the same UploadId, in this process or another
+        one, even after a kill: what it does is journaled in the user's state directory. Only what OSS does
+        not have is sent again.
+
+        Args:
+            source: A path (text is a path), bytes, or a file open for reading that can seek.
+            target: ``oss://bucket/key``; a key that ends in ``/`` gets the file's name appended.
+            part_bytes: 100 KiB to 5 GiB; by default 8 MiB, and more where that would make over 10,000
+                parts. A source of at most 8 MiB is sent in a single request unless this is given.
+            parallel: Parts sent at the same time; 4 by default, fewer for large parts.
+            forbid_overwrite: True refuses to replace an object.
+            protect_target: True refuses to replace what somebody else wrote to the key since the start.
+            journal: False keeps no journal: only `resume_token` or the key then lead back to the upload.
+            progress: Called with a `Progress` as bytes are sent and acknowledged, on other threads.
+            **options: See `ObjectOptions`.
+
+        Returns:
+            A handle: ``result()`` waits, ``abort()`` stops and keeps, ``cancel()`` stops and removes.
+
+        Raises:
+            InvalidInput, SourceUnreadable: Nothing was sent.
+        """
+        check_traffic_limit(traffic_limit_bits_per_s)
+        parts = part_source(source, self._errands)
+        try:
+            url = _object_url(target, parts)
+            fields = checked(options, url.key)
+            plan = part_plan(parts.total_bytes, part_bytes)
+            if parallel is not None and parallel < 1:
+                raise InvalidInput(f"{parallel} parts at a time cannot be", advice="Give 1 or more.")
+            ownership_token = secrets.token_hex(8)
+            if part_bytes is None and parts.total_bytes <= AUTOMATIC_PART_BYTES:
+                single = SingleUpload(
+                    self._requester,
+                    parts,
+                    url,
+                    fields,
+                    ownership_token,
+                    self._requester.latch(),
+                    forbid_overwrite=forbid_overwrite,
+                    on_progress=progress,
+                    traffic_limit_bits_per_s=traffic_limit_bits_per_s,
+                )
+                return self._started(str(url), single)
+            job = UploadJob(
+                job_id=secrets.token_hex(12),
+                endpoint=str(self.settings.endpoint),
+                region=self.settings.region,
+                bucket=url.bucket,
+                key=url.key,
+                source=parts.identity,
+                total_bytes=parts.total_bytes,
+                part_bytes=part_bytes,
+                options=_journaled_options(url, fields, ownership_token),
+            )
+            settings = UploadSettings(
+                parallel=parallel or suggested_parallel(plan),
+                protect_target=protect_target,
+                forbid_overwrite=forbid_overwrite,
+                trust_identity=IDENTITY_IS_PROOF,
+            )
+            file = (
+                JournalFile.create(self._state.journal_path(job.job_id), command=_command())
+                if journal
+                else None
+            )
+        except BaseException:
+            parts.close()
+            raise
+        return self._run(job, settings, Fresh(), parts, file, progress, traffic_limit_bits_per_s)
+
+    def resume(
+        self,
+        what: str,
+        source: UploadSource | None = None,
+        *,
+        parallel: int | None = None,
+        keep_matching: bool = False,
+        protect_target: bool = True,
+        journal: bool = True,
+        traffic_limit_bits_per_s: int | None = None,
+        progress: OnProgress | None = None,
+    ) -> Transfer:
+        """
+        Go on with an upload that was stopped, under the same UploadId; only what OSS lacks is sent.
+
+        Args:
+            what: A resume token, or ``oss://bucket/key``. The journal of this user is asked first; without
+                one, the unfinished upload is found at OSS and its parts are compared with the source by
+                CRC-64.
+            source: Where the bytes are; None takes the file that the journal names.
+            keep_matching: True goes on although the source was changed, and sends again only the parts that
+                differ.
+
+        Raises:
+            JournalLocked: Another process carries out this upload, and is named.
+            InvalidInput: Nothing of that name is known, or the source has to be named.
+            SourceUnreadable: The source cannot be read.
+
+        Every other refusal is the transfer's result: `SourceChanged`, `TargetChanged`, `UploadLost`.
+        """
+        check_traffic_limit(traffic_limit_bits_per_s)
+        found, beginning = self._beginning(what)
+        parts = part_source(_named_source(what, source, beginning), self._errands)
+        file: JournalFile | None = None
+        try:
+            if found is not None:
+                file = JournalFile.open(found, command=_command())
+                beginning = FromJournal(_read(file))
+            job = self._resumed_job(what, beginning, parts)
+            if file is None and journal:
+                file = JournalFile.create(self._state.journal_path(job.job_id), command=_command())
+        except BaseException:
+            parts.close()
+            if file is not None:
+                file.close()
+            raise
+        settings = UploadSettings(
+            parallel=parallel or suggested_parallel(part_plan(job.total_bytes, job.part_bytes)),
+            protect_target=protect_target,
+            keep_matching=keep_matching,
+            trust_identity=IDENTITY_IS_PROOF,
+        )
+        return self._run(job, settings, beginning, parts, file, progress, traffic_limit_bits_per_s)
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """The uploads that journals of this user tell of, of all endpoints; unreadable ones are left out."""
+        for path in self._state.journal_paths():
+            try:
+                entries, _ = records.records(read_journal(path))
+                view = records.journal_view(entries)
+            except TransferError:
+                continue
+            if view is not None:
+                yield UnfinishedUpload(path, view)
+
+    def cancel_upload(self, what: str) -> Outcome:
+        """
+        Make OSS forget an unfinished upload that no process carries out, and remove its journal.
+
+        Args:
+            what: As in `resume`.
+
+        Returns:
+            How it ended; ``clean_up`` is ``verified``, ``pending`` or ``failed``.
+
+        Raises:
+            JournalLocked: A process carries it out; abort it there.
+        """
+        found, beginning = self._beginning(what)
+        file: JournalFile | None = None
+        if found is not None:
+            file = JournalFile.open(found, command=_command())
+            beginning = FromJournal(_read(file))
+        empty = part_source(b"", self._errands)
+        job = self._resumed_job(what, beginning, empty)
+        job = msgspec.structs.replace(job, total_bytes=_total_bytes(beginning))
+        machine = UploadMachine(job, UploadSettings(), beginning)
+        return self._driver(machine, job, empty, file, None, None).run(CancelRequested())
+
+    # --- how
+
+    def _beginning(self, what: str) -> tuple[Path | None, Beginning]:
+        """The journal, if there is one, and what else is known."""
+        if what.strip().startswith(tokens.PREFIX):
+            token = tokens.decode(what)
+            path = self._state.journal_path(token.job_id)
+            return (path if path.exists() else None), FromToken(token)
+        if not is_oss_url(what):
+            raise InvalidInput(
+                f"{what[:80]!r} is neither a resume token nor an oss:// address",
+                advice="`penstock uploads ls` lists what can be resumed.",
+            )
+        url = parse_url(what)
+        here = [
+            upload
+            for upload in self.unfinished_uploads()
+            if upload.view.end is None
+            and (upload.view.intent.bucket, upload.view.intent.key) == (url.bucket, url.key)
+            and upload.view.intent.endpoint == str(self.settings.endpoint)
+        ]
+        if not here:
+            return None, FromKey()
+        newest = max(here, key=lambda upload: upload.view.intent.started_at)
+        return newest.path, FromJournal(newest.view)
+
+    def _resumed_job(self, what: str, beginning: Beginning, parts: PartSource) -> UploadJob:
+        match beginning:
+            case FromJournal(view=view):
+                return resumed_job(view.intent, parts.identity, parts.total_bytes)
+            case FromToken(token=token):
+                return UploadJob(
+                    job_id=token.job_id,
+                    endpoint=token.endpoint,
+                    region=token.region,
+                    bucket=token.bucket,
+                    key=token.key,
+                    source=parts.identity,
+                    total_bytes=parts.total_bytes,
+                    part_bytes=token.part_bytes,
+                )
+        url = parse_url(what)
+        return UploadJob(
+            job_id=secrets.token_hex(12),
+            endpoint=str(self.settings.endpoint),
+            region=self.settings.region,
+            bucket=url.bucket,
+            key=url.key,
+            source=parts.identity,
+            total_bytes=parts.total_bytes,
+        )
+
+    def _run(
+        self,
+        job: UploadJob,
+        settings: UploadSettings,
+        beginning: Beginning,
+        parts: PartSource,
+        file: JournalFile | None,
+        progress: OnProgress | None,
+        traffic_limit_bits_per_s: int | None,
+    ) -> Transfer:
+        try:
+            machine = UploadMachine(job, settings, beginning)
+        except BaseException:
+            parts.close()
+            if file is not None:
+                file.close()
+            raise
+        driver = self._driver(machine, job, parts, file, progress, traffic_limit_bits_per_s)
+        return self._started(f"oss://{job.bucket}/{job.key}", driver)
+
+    def _driver(
+        self,
+        machine: UploadMachine,
+        job: UploadJob,
+        parts: PartSource,
+        journal: Journal | None,
+        progress: OnProgress | None,
+        traffic_limit_bits_per_s: int | None,
+    ) -> UploadDriver:
+        calls = UploadCalls(
+            self._requester, job.bucket, job.key, traffic_limit_bits_per_s=traffic_limit_bits_per_s
+        )
+        return UploadDriver(
+            machine,
+            calls,
+            parts,
+            journal,
+            self._part_workers,
+            self._requester.latch(),
+            now=lambda: int(time.time()),
+            on_progress=progress,
+        )
+
+    def _started(self, name: str, driver: Driver) -> Transfer:
+        transfer = Transfer(name, driver, self._clean_up)
+        self._transfers.add(transfer)
+        return transfer
+
+    def _clean_up(self, ended: Outcome) -> Outcome:
+        return self.cancel_upload(ended.resume_token) if ended.resume_token else ended
+
+
+def _object_url(target: str, parts: PartSource) -> OssUrl:
+    url = parse_url(target)
+    if not url.bucket:
+        raise InvalidInput(f"{target!r} names no bucket", advice="A target looks like oss://bucket/key.")
+    if not url.names_prefix:
+        return url
+    if not isinstance(parts, FileParts) or parts.identity is None:
+        raise InvalidInput(
+            f"{target!r} ends in a folder, and the source has no name",
+            advice="Name the object: oss://bucket/key.",
+        )
+    return parse_url(f"oss://{url.bucket}/{url.key}{PurePath(parts.identity.path).name}")
+
+
+def _named_source(what: str, source: UploadSource | None, beginning: Beginning) -> UploadSource:
+    if source is not None:
+        return source
+    if isinstance(beginning, FromJournal) and beginning.view.intent.source is not None:
+        return beginning.view.intent.source.path
+    raise InvalidInput(
+        f"where the bytes of {what[:80]} come from is not known here",
+        advice="Name the source: client.resume(what, source).",
+    )
+
+
+def _journaled_options(url: OssUrl, fields: dict[str, Any], ownership_token: str) -> records.ObjectOptions:
+    """What Initiate shall say, as headers: they mean the same to any later version."""
+    request = InitiateMultipartUpload(bucket=url.bucket, key=url.key, **fields)
+    headers = dict(OPERATIONS.of(request).to_wire(request).headers)
+    content_type = headers.pop("content-type", None)
+    plain = {name: text for name, text in headers.items() if not name.startswith("x-oss-meta-")}
+    return records.ObjectOptions(
+        content_type=content_type,
+        headers=plain,
+        metadata=dict(request.metadata),
+        ownership_token=ownership_token,
+    )
+
+
+def _read(file: JournalFile) -> records.JournalView:
+    """What a journal says, its torn tail cut off."""
+    entries, valid_bytes = records.records(file.read_all())
+    view = records.journal_view(entries)
+    if view is None:
+        raise JournalUnreadable(
+            f"the journal {file.path} holds nothing yet", advice="Begin the upload again; nothing was sent."
+        )
+    file.truncate(valid_bytes)
+    return view
+
+
+def _total_bytes(beginning: Beginning) -> int:
+    match beginning:
+        case FromJournal(view=view):
+            return view.intent.total_bytes
+        case FromToken(token=token):
+            return token.total_bytes
+    return 0
+
+
+def _command() -> str:
+    return " ".join(sys.argv[:3])

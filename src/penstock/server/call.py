@@ -1,0 +1,123 @@
+"""What a handler is given, and what it gives back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from penstock.protocol.operation import Request as Asked
+from penstock.protocol.operation import Result
+from penstock.server.arriving import Arriving
+from penstock.server.gate import Caller
+from penstock.server.request import Request
+from penstock.server.response import ObjectBody
+from penstock.server.store.interface import StagedBlob, Store
+from penstock.server.store.records import BucketRecord
+
+Post = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]
+"""Sends a body to a URL with these headers; gives status and answer, or raises OSError."""
+
+R_co = TypeVar("R_co", bound=Asked, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """
+    What the server as a whole is.
+
+    Attributes:
+        store: Where buckets and objects are.
+        region: Region id, such as ``cn-hangzhou``.
+        owner: Account that everything belongs to.
+        clock: Unix time in seconds.
+        post: Carries out callbacks; None where the server may not speak to others.
+        arriving: Parts that are on their way in.
+    """
+
+    store: Store
+    region: str = "cn-hangzhou"
+    owner: str = "1000000000000001"
+    clock: Callable[[], float] = time.time
+    post: Post | None = None
+    arriving: Arriving = field(default_factory=Arriving)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R_co]):
+    """
+    One request, understood.
+
+    Attributes:
+        asked: What is asked, as the operation table has it.
+        http: The head it came with.
+        caller: Who asks.
+        service: The server.
+        base: Scheme and host that the client used, to lead it back here.
+        request_id: 24 hexadecimal characters.
+        bucket: The bucket that is asked about, as it was when the call began.
+    """
+
+    asked: R_co
+    http: Request
+    caller: Caller
+    service: Service
+    base: str
+    request_id: str
+    bucket: BucketRecord | None = None
+
+    @property
+    def store(self) -> Store:
+        return self.service.store
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    What a handler answers beyond its result.
+
+    Attributes:
+        status: None for the operation's own.
+        headers: Beside those of the result, by lower-case name.
+        body: Instead of the result's document.
+        bytes_per_s: Speed limit for the body.
+    """
+
+    result: Result
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | ObjectBody | None = None
+    bytes_per_s: float | None = None
+
+
+Handler = Callable[[Call[Any]], Result | Reply]
+"""For calls without a body, or with a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """
+    A body that may come.
+
+    Attributes:
+        most_bytes: More than this is refused.
+        release: Called once the body has become something, or nothing.
+    """
+
+    most_bytes: int
+    release: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BodyHandler:
+    """
+    For calls that carry bytes.
+
+    Attributes:
+        accept: Judges the head, before any byte is taken.
+        store: Makes something of the bytes; they are as many as were announced and have the digests.
+    """
+
+    accept: Callable[[Call[Any]], Acceptance]
+    store: Callable[[Call[Any], StagedBlob], Result | Reply]

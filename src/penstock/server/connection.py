@@ -1,0 +1,361 @@
+"""
+One connection, from its first request to its end: heads, bodies, answers, one after the other.
+
+Small bodies are gathered and handled in one go on a worker. Large ones are handed to a worker piece by
+piece, straight from the buffer they were received in, while the next piece is received into another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from penstock.protocol.error_table import fault
+from penstock.server.app import App, Exchange
+from penstock.server.chunked import ChunkedDecoder, ChunksInvalid
+from penstock.server.head import END, MAX_HEAD_BYTES, Head, HeadInvalid, read_head
+from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
+from penstock.server.request import Request
+from penstock.server.response import Response
+from penstock.server.sender import Sender
+from penstock.server.stream import Stream, StreamLost, StreamStalled
+from penstock.server.traffic import Pace
+from penstock.server.workers import Workers
+
+SMALL_BODY_BYTES = 64 * 1024
+"""Bodies up to this size are gathered before anything is done with them."""
+
+LARGE_BUFFER_BYTES = 256 * 1024
+_LINGER_BYTES = 64 * 1024 * 1024
+
+logger = logging.getLogger("penstock.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """
+    How long the server waits, in seconds.
+
+    Attributes:
+        idle_s: For the next request on a connection that is kept.
+        head_s: For the rest of a head that has begun.
+        body_s: For the next bytes of a body, and for the other side to take some of an answer.
+        linger_s: For a client that is still sending to notice that it was refused.
+    """
+
+    idle_s: float = 60.0
+    head_s: float = 30.0
+    body_s: float = 60.0
+    linger_s: float = 5.0
+
+
+@dataclass(slots=True)
+class Shared:
+    """
+    What the connections of one listener share.
+
+    Attributes:
+        stopping: True once no further request is begun on any connection.
+        spare: Large buffers that are not in use.
+        started: Requests so far.
+    """
+
+    app: App
+    workers: Workers
+    patience: Patience
+    interceptor: Interceptor | None
+    spare: list[bytearray]
+    stopping: bool = False
+    started: int = 0
+
+    def large_buffer(self) -> bytearray:
+        return self.spare.pop() if self.spare else bytearray(LARGE_BUFFER_BYTES)
+
+    def give_back(self, buffer: bytearray | None) -> None:
+        if buffer is not None and len(buffer) == LARGE_BUFFER_BYTES and len(self.spare) < 16:
+            self.spare.append(buffer)
+
+
+class BodyReader:
+    """Finds the body in what arrives: by its length, or by its chunks."""
+
+    def __init__(self, length: int | None) -> None:
+        self._left = length
+        self._chunks = ChunkedDecoder() if length is None else None
+
+    @property
+    def done(self) -> bool:
+        return self._chunks.done if self._chunks else self._left == 0
+
+    def feed(self, data: memoryview) -> tuple[list[memoryview], int]:
+        """Pieces of the body within ``data``, and how much of it belongs to this request."""
+        if self._chunks is not None:
+            return self._chunks.feed(data)
+        assert self._left is not None
+        piece = data[: self._left]
+        self._left -= len(piece)
+        return [piece], len(piece)
+
+
+class Connection:
+    """Serves the requests of one stream until it ends."""
+
+    def __init__(self, stream: Stream, shared: Shared) -> None:
+        self._stream = stream
+        self._shared = shared
+        self._patience = shared.patience
+        self._loop = asyncio.get_running_loop()
+        self._secure = stream.transport.get_extra_info("sslcontext") is not None
+        peer = stream.transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._sender = Sender(stream, shared.workers, self._patience.body_s, secure=self._secure)
+        self.idle = True
+
+    async def serve(self) -> None:
+        """One request after the other; the stream is closed when this returns."""
+        try:
+            while not self._shared.stopping and (head := await self._next_head()) is not None:
+                self.idle = False
+                if not await self._one(head):
+                    break
+                self.idle = True
+        except HeadInvalid as error:
+            refusal = fault("BadRequest", message=f"This is {error}.")
+            await self._give_up(self._shared.app.refuse(refusal))
+        except ConnectionCut as cut:
+            self._stream.abort(reset=cut.reset)
+        except (StreamLost, StreamStalled, OSError):
+            self._stream.abort()
+        except Exception:
+            # The wall of the connection: the others must go on.
+            logger.exception("the connection from %s failed", self._peer)
+            self._stream.abort()
+        finally:
+            self._stream.close()
+
+    def end_if_idle(self) -> None:
+        """Ends the connection unless it is in the middle of a request."""
+        if self.idle:
+            self._stream.close()
+
+    # -- heads
+
+    async def _next_head(self) -> Head | None:
+        stream = self._stream
+        searched = 0
+        deadline = 0.0
+        while (at := stream.find(END, max(0, searched - 3))) < 0:
+            searched = stream.available
+            if searched >= MAX_HEAD_BYTES:
+                raise HeadInvalid(f"a head of more than {MAX_HEAD_BYTES} bytes")
+            if searched and not deadline:
+                self.idle = False
+                deadline = self._loop.time() + self._patience.head_s
+            timeout_s = deadline - self._loop.time() if deadline else self._patience.idle_s
+            if not await stream.more(timeout_s):
+                return None
+            if stream.available and stream.peek()[0] in b"\r\n":
+                self._skip_line_ends()
+                searched = 0
+        return read_head(stream.take(at + len(END)))
+
+    def _skip_line_ends(self) -> None:
+        # Some clients send an empty line after a body.
+        view = self._stream.peek()
+        size = next((index for index, byte in enumerate(view) if byte not in b"\r\n"), len(view))
+        view.release()
+        self._stream.skip(size)
+
+    # -- one request
+
+    async def _one(self, head: Head) -> bool:
+        """Answers one request; False if the connection ends with it."""
+        shared = self._shared
+        shared.started += 1
+        request = Request(
+            method=head.method,
+            path=head.path,
+            query=head.query,
+            headers=head.headers,
+            body_bytes=head.body_bytes,
+            peer=self._peer,
+            received_at_s=time.time(),
+            secure=self._secure,
+        )
+        seen = Seen(request, shared.started) if shared.interceptor is not None else None
+        if seen is not None and shared.interceptor is not None:
+            bent = await shared.interceptor.on_head(seen)
+            if bent is not None:
+                await self._give_up(bent)
+                return False
+        reader = BodyReader(head.body_bytes)
+        gathered: bytes | bytearray | None = None
+        if not head.expects_continue:
+            gathered = await self._gather(head, reader, seen)
+        if gathered is not None and reader.done:
+            response = await self._handle(request, gathered, seen)
+        else:
+            response = await self._receive(head, request, reader, gathered or b"", seen)
+            if not reader.done:
+                await self._give_up(response)
+                return False
+        keep_alive = head.keep_alive and not response.close and not shared.stopping
+        await self._sender.send(response, keep_alive=keep_alive)
+        return keep_alive
+
+    async def _handle(self, request: Request, body: bytes | bytearray, seen: Seen | None) -> Response:
+        response = await self._intercept_store(seen)
+        if response is None:
+            response = await self._shared.workers.run(self._shared.app.handle, request, body)
+        return await self._intercept_response(seen, response)
+
+    async def _gather(self, head: Head, reader: BodyReader, seen: Seen | None) -> bytes | bytearray | None:
+        """The body, if it is small and comes whole; else as much as was taken, or None if nothing was."""
+        stream, length = self._stream, head.body_bytes
+        if length == 0:
+            return b""
+        if length is not None:
+            if length > SMALL_BODY_BYTES:
+                return None
+            # A body that is not all there yet is left in the buffer, so that `_receive` finds it.
+            if not await self._need(length):
+                return None
+            data = stream.take(length)
+            reader.feed(memoryview(data))
+            await self._intercept_body(seen, length)
+            return data
+        gathered = bytearray()
+        while not reader.done and len(gathered) < SMALL_BODY_BYTES:
+            if not stream.available and not await self._more():
+                return gathered
+            before = len(gathered)
+            with stream.peek() as view:
+                pieces, size = self._feed(reader, view)
+                for piece in pieces:
+                    gathered += piece
+                    piece.release()
+            stream.skip(size)
+            await self._intercept_body(seen, len(gathered) - before)
+        return gathered
+
+    async def _need(self, size: int) -> bool:
+        try:
+            return await self._stream.need(size, self._patience.body_s)
+        except StreamStalled:
+            return False
+
+    async def _more(self) -> bool:
+        try:
+            return await self._stream.more(self._patience.body_s)
+        except StreamStalled:
+            return False
+
+    def _feed(self, reader: BodyReader, view: memoryview) -> tuple[list[memoryview], int]:
+        try:
+            return reader.feed(view)
+        except ChunksInvalid as error:
+            raise HeadInvalid(f"a body whose chunks cannot be read: {error}") from error
+
+    async def _receive(
+        self, head: Head, request: Request, reader: BodyReader, begun: bytes | bytearray, seen: Seen | None
+    ) -> Response:
+        """Opens the exchange and hands the body over as it arrives; ``begun`` is what was taken already."""
+        exchange = await self._shared.workers.run(self._shared.app.open, request)
+        try:
+            if exchange.response is not None:
+                return await self._intercept_response(seen, exchange.response)
+            if head.expects_continue and not reader.done and not self._stream.available:
+                self._stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            early = await self._pump(exchange, reader, begun, seen)
+            if early is not None:
+                return early
+            response = await self._intercept_store(seen)
+            if response is None:
+                response = await self._shared.workers.run(exchange.finish)
+            return await self._intercept_response(seen, response)
+        finally:
+            self._shared.give_back(self._stream.release())
+            await self._shared.workers.run(exchange.close)
+
+    async def _pump(
+        self, exchange: Exchange, reader: BodyReader, begun: bytes | bytearray, seen: Seen | None
+    ) -> Response | None:
+        """Moves the body into the exchange; an answer here comes before its end."""
+        shared, stream = self._shared, self._stream
+        pace = Pace(exchange.bytes_per_s, self._loop.time()) if exchange.bytes_per_s else None
+        writing: asyncio.Future[None] | None = None
+        written: bytearray | None = None
+        try:
+            if begun:
+                await shared.workers.run(exchange.receive, [begun])
+            while not reader.done and exchange.response is None:
+                if not stream.available and not await self._arrives():
+                    return exchange.cut_short(stalled=not stream.ended)
+                if writing is not None:
+                    # While this is awaited, the loop goes on receiving into the other buffer.
+                    await writing
+                    writing = None
+                    shared.give_back(written)
+                    written = None
+                buffer, view = stream.exchange(shared.large_buffer())
+                pieces, size = self._feed(reader, view)
+                stream.put_back(view[size:])
+                stream.resume()
+                moved = sum(map(len, pieces))
+                written, writing = buffer, shared.workers.run(exchange.receive, pieces)
+                del view, pieces
+                await self._intercept_body(seen, moved)
+                if pace is not None:
+                    await asyncio.sleep(pace.delay_s(moved, self._loop.time()))
+            return None
+        finally:
+            if writing is not None:
+                # Whatever happens, the exchange is in one pair of hands at a time.
+                await asyncio.shield(writing)
+            shared.give_back(written)
+
+    async def _arrives(self) -> bool:
+        try:
+            return await self._stream.more(self._patience.body_s)
+        except StreamStalled:
+            return False
+
+    # -- answers
+
+    async def _give_up(self, response: Response) -> None:
+        """Answers a request that may still be coming, and ends the connection so that the answer arrives."""
+        stream = self._stream
+        await self._sender.send(response, keep_alive=False)
+        stream.end_writing()
+        # To close while the other side still sends would reset the connection, and the answer be lost.
+        deadline = self._loop.time() + self._patience.linger_s
+        dropped = 0
+        while dropped < _LINGER_BYTES and await stream.more(deadline - self._loop.time()):
+            dropped += stream.available
+            stream.skip(stream.available)
+
+    # -- the seam for faults
+
+    async def _intercept_body(self, seen: Seen | None, size: int) -> None:
+        if seen is not None and self._shared.interceptor is not None:
+            seen.received_bytes += size
+            await self._shared.interceptor.on_body(seen)
+
+    async def _intercept_store(self, seen: Seen | None) -> Response | None:
+        if seen is None or self._shared.interceptor is None:
+            return None
+        return await self._shared.interceptor.before_store(seen)
+
+    async def _intercept_response(self, seen: Seen | None, response: Response) -> Response:
+        if seen is None or self._shared.interceptor is None:
+            return response
+        try:
+            return await self._shared.interceptor.before_response(seen, response)
+        except ConnectionCut as cut:
+            if cut.after_bytes:
+                await self._sender.send_only(response, cut.after_bytes)
+            else:
+                response.discard()
+            raise

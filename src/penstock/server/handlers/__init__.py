@@ -1,0 +1,20 @@
+"""
+What each call does: one function per operation, found by its request type.
+
+`HANDLERS` are for calls without a body or with a document, `BODY_HANDLERS` for those that carry bytes.
+"""
+
+from penstock.server.call import BodyHandler, Handler
+from penstock.server.handlers import buckets, listing, multipart, objects, reading, settings
+
+HANDLERS: dict[type, Handler] = {
+    **objects.HANDLERS,
+    **reading.HANDLERS,
+    **multipart.HANDLERS,
+    **listing.HANDLERS,
+    **buckets.HANDLERS,
+    **settings.HANDLERS,
+}
+BODY_HANDLERS: dict[type, BodyHandler] = {**objects.BODY_HANDLERS, **multipart.BODY_HANDLERS}
+
+__all__ = ["BODY_HANDLERS", "HANDLERS"]

@@ -1,0 +1,164 @@
+"""What is kept with an object: from the headers of a request, and into those of an answer."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from penstock.errors import InvalidInput
+from penstock.protocol import names
+from penstock.protocol.error_table import fault
+from penstock.protocol.limits import MAX_METADATA_BYTES
+from penstock.protocol.operations.headers import NewObjectHeaders, ObjectDescription
+from penstock.server.call import Call
+from penstock.server.refusals import refusal_of_name
+from penstock.server.store.records import Attributes, ObjectKind, ObjectRecord
+
+STORAGE_CLASSES = frozenset({"Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"})
+FROZEN_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})
+"""Objects of these cannot be read before they are restored."""
+
+BUCKET_ACLS = frozenset({"private", "public-read", "public-read-write"})
+OBJECT_ACLS = BUCKET_ACLS | {"default"}
+_DEFAULT_TYPE = "application/octet-stream"
+_ENCRYPTIONS = frozenset({"AES256", "KMS", "SM4"})
+_ENCRYPTION = "x-oss-server-side-encryption"
+_ENCRYPTION_KEY = "x-oss-server-side-encryption-key-id"
+
+
+def attributes_of(call: Call[Any], asked: NewObjectHeaders) -> Attributes:
+    """
+    What a request says about the object that it makes.
+
+    Raises:
+        ServiceError: An access list, storage class, tag or encryption that OSS does not know, or too much
+            metadata.
+    """
+    check_metadata(asked.metadata)
+    extra = {}
+    if asked.server_side_encryption is not None:
+        if asked.server_side_encryption not in _ENCRYPTIONS:
+            raise fault("InvalidEncryptionAlgorithmError")
+        extra[_ENCRYPTION] = asked.server_side_encryption
+        if asked.server_side_encryption_key_id:
+            extra[_ENCRYPTION_KEY] = asked.server_side_encryption_key_id
+    return Attributes(
+        content_type=asked.content_type or _DEFAULT_TYPE,
+        cache_control=asked.cache_control,
+        content_disposition=asked.content_disposition,
+        content_encoding=asked.content_encoding,
+        content_language=asked.content_language,
+        expires=asked.expires,
+        user_metadata=dict(asked.metadata),
+        storage_class=storage_class_of(call, asked.storage_class),
+        acl=object_acl(asked.acl),
+        tags=object_tags(asked.tags or {}),
+        extra=extra,
+    )
+
+
+def storage_class_of(call: Call[Any], given: str | None) -> str:
+    """The class that is given, else that of the bucket."""
+    if given is None:
+        return call.bucket.storage_class if call.bucket else "Standard"
+    if given not in STORAGE_CLASSES:
+        raise fault("InvalidStorageClass", StorageClass=given)
+    return given
+
+
+def object_acl(given: str | None) -> str:
+    """The access list that is given, else ``default``."""
+    if given is not None and given not in OBJECT_ACLS:
+        raise no_such_acl("x-oss-object-acl", given)
+    return given or "default"
+
+
+def bucket_acl(given: str | None) -> str:
+    """The access list that is given, else ``private``."""
+    if given is not None and given not in BUCKET_ACLS:
+        raise no_such_acl("x-oss-acl", given)
+    return given or "private"
+
+
+def no_such_acl(name: str, value: str) -> Exception:
+    """The refusal of an access list that OSS does not know."""
+    return fault(
+        "InvalidArgument",
+        message="no such bucket access control exists"
+        if name == "x-oss-acl"
+        else "no such object access control exists",
+        ArgumentName=name,
+        ArgumentValue=value,
+    )
+
+
+def object_tags(tags: Mapping[str, str], *, for_bucket: bool = False) -> Mapping[str, str]:
+    """The tags, if they are such as OSS takes."""
+    try:
+        names.check_tags(tags, for_bucket=for_bucket)
+    except InvalidInput as error:
+        raise refusal_of_name("InvalidTag", error) from error
+    return dict(tags)
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Refuse more than 8 KiB of user metadata."""
+    size = sum(len("x-oss-meta-") + len(name) + len(value.encode()) for name, value in metadata.items())
+    if size > MAX_METADATA_BYTES:
+        raise fault(
+            "InvalidArgument",
+            message=f"The user metadata has {size} bytes; at most {MAX_METADATA_BYTES} are allowed.",
+            ArgumentName="x-oss-meta-",
+        )
+
+
+def moment(modified_ms: int) -> datetime:
+    """A time of the store as one of the protocol, which has whole seconds."""
+    return datetime.fromtimestamp(modified_ms // 1000, UTC)
+
+
+def describe(record: ObjectRecord) -> ObjectDescription:
+    """What Get and Head say of an object as a whole."""
+    kept = record.attributes
+    return ObjectDescription(
+        content_bytes=record.size_bytes,
+        content_type=kept.content_type or _DEFAULT_TYPE,
+        cache_control=kept.cache_control,
+        content_disposition=kept.content_disposition,
+        content_encoding=kept.content_encoding,
+        content_language=kept.content_language,
+        expires=kept.expires,
+        content_md5=content_md5(record),
+        etag=record.etag,
+        crc64=record.crc64,
+        last_modified=moment(record.modified_ms),
+        metadata=kept.user_metadata,
+        object_type=record.kind.value,
+        storage_class=kept.storage_class,
+        next_append_position=record.size_bytes if record.kind is ObjectKind.APPENDABLE else None,
+        tag_count=len(kept.tags) or None,
+        version_id=record.version_id,
+        **encryption(kept),
+    )
+
+
+def content_md5(record: ObjectRecord) -> str | None:
+    """The MD5 of an object that was put in one piece, as ``Content-MD5`` has it."""
+    if record.kind is not ObjectKind.NORMAL or len(record.etag) != 32:
+        return None
+    return base64.b64encode(bytes.fromhex(record.etag)).decode()
+
+
+def encryption(kept: Attributes) -> dict[str, Any]:
+    """The encryption that was asked for when the object was made."""
+    return {
+        "server_side_encryption": kept.extra.get(_ENCRYPTION),
+        "server_side_encryption_key_id": kept.extra.get(_ENCRYPTION_KEY),
+    }
+
+
+def encryption_headers(kept: Attributes) -> dict[str, str]:
+    """The same as headers of an answer."""
+    return {name: kept.extra[name] for name in (_ENCRYPTION, _ENCRYPTION_KEY) if name in kept.extra}

@@ -1,0 +1,167 @@
+"""Buckets as a whole."""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock.protocol.error_table import fault
+from penstock.protocol.limits import DEFAULT_LIST_KEYS, MAX_LIST_KEYS
+from penstock.protocol.operation import Result
+from penstock.protocol.operations.buckets import (
+    BucketConfiguration,
+    BucketInfo,
+    BucketLocation,
+    BucketStat,
+    DeleteBucket,
+    GetBucketInfo,
+    GetBucketLocation,
+    GetBucketStat,
+    ListBuckets,
+    ListBucketsResult,
+    ListedBucket,
+    PutBucket,
+)
+from penstock.protocol.operations.listing import Owner
+from penstock.server.call import Call, Handler, Reply
+from penstock.server.handlers.attributes import STORAGE_CLASSES, bucket_acl, moment
+from penstock.server.handlers.listing import page_size
+from penstock.server.store.faults import BucketExists
+from penstock.server.store.records import BucketRecord
+
+_REDUNDANCIES = frozenset({"LRS", "ZRS"})
+
+
+def put_bucket(call: Call[PutBucket]) -> Reply:
+    asked = call.asked
+    wanted = asked.body or BucketConfiguration()
+    if wanted.storage_class is not None and wanted.storage_class not in STORAGE_CLASSES:
+        raise fault("InvalidStorageClass", StorageClass=wanted.storage_class)
+    if wanted.redundancy is not None and wanted.redundancy not in _REDUNDANCIES:
+        raise fault("InvalidArgument", ArgumentName="DataRedundancyType", ArgumentValue=wanted.redundancy)
+    acl = bucket_acl(asked.acl)
+    record = BucketRecord(
+        name=asked.bucket,
+        owner=call.service.owner,
+        region=call.service.region,
+        acl=acl,
+        storage_class=wanted.storage_class or "Standard",
+        redundancy=wanted.redundancy or "LRS",
+        created_ms=0,
+    )
+    try:
+        call.store.create_bucket(record)
+    except BucketExists as existing:
+        if existing.owner != call.service.owner:
+            raise
+        _put_again(call, wanted)
+    return Reply(Result(), headers={"location": f"/{asked.bucket}"})
+
+
+def _put_again(call: Call[PutBucket], wanted: BucketConfiguration) -> None:
+    """One's own bucket may be made again, as long as it does not have to become another."""
+    asked = call.asked
+    record = call.store.head_bucket(asked.bucket)
+    if wanted.storage_class not in (None, record.storage_class) or wanted.redundancy not in (
+        None,
+        record.redundancy,
+    ):
+        raise fault("BucketAlreadyExists", BucketName=asked.bucket)
+    if asked.acl is not None:
+        acl = asked.acl
+        call.store.update_bucket(asked.bucket, lambda kept: msgspec.structs.replace(kept, acl=acl))
+
+
+def delete_bucket(call: Call[DeleteBucket]) -> Result:
+    call.store.delete_bucket(call.asked.bucket)
+    return Result()
+
+
+def list_buckets(call: Call[ListBuckets]) -> ListBucketsResult:
+    asked = call.asked
+    limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
+    page = call.store.list_buckets(prefix=asked.prefix or "", marker=asked.marker or "", limit=max(limit, 1))
+    paged = page.next_marker is not None or asked.max_keys is not None or asked.marker or asked.prefix
+    return ListBucketsResult(
+        prefix=(asked.prefix or "") if paged else None,
+        marker=(asked.marker or "") if paged else None,
+        max_keys=limit if paged else None,
+        is_truncated=page.next_marker is not None,
+        next_marker=page.next_marker,
+        owner=_owner(call.service.owner),
+        buckets=tuple(_listed(call.base, record) for record in page.buckets[:limit]),
+    )
+
+
+def get_bucket_info(call: Call[GetBucketInfo]) -> BucketInfo:
+    record = call.store.head_bucket(call.asked.bucket)
+    return BucketInfo(
+        name=record.name,
+        location=f"oss-{record.region}",
+        created=moment(record.created_ms),
+        extranet_endpoint=call.base,
+        intranet_endpoint=call.base,
+        acl=record.acl,
+        redundancy=record.redundancy,
+        owner=_owner(record.owner),
+        storage_class=record.storage_class,
+        resource_group_id="",
+        versioning=record.versioning or None,
+        transfer_acceleration="Disabled",
+        cross_region_replication="Disabled",
+        access_monitor="Disabled",
+        block_public_access=False,
+    )
+
+
+def get_bucket_location(call: Call[GetBucketLocation]) -> BucketLocation:
+    return BucketLocation(location=f"oss-{call.store.head_bucket(call.asked.bucket).region}")
+
+
+def get_bucket_stat(call: Call[GetBucketStat]) -> BucketStat:
+    stat = call.store.stat_bucket(call.asked.bucket)
+    size, count = stat.class_bytes, stat.class_counts
+    return BucketStat(
+        storage_bytes=stat.object_bytes + stat.part_bytes,
+        object_count=stat.object_count,
+        upload_count=stat.upload_count,
+        live_channel_count=0,
+        last_modified_at_s=int(call.service.clock()),
+        standard_storage_bytes=size.get("Standard", 0),
+        standard_object_count=count.get("Standard", 0),
+        infrequent_access_storage_bytes=size.get("IA", 0),
+        infrequent_access_real_storage_bytes=size.get("IA", 0),
+        infrequent_access_object_count=count.get("IA", 0),
+        archive_storage_bytes=size.get("Archive", 0),
+        archive_real_storage_bytes=size.get("Archive", 0),
+        archive_object_count=count.get("Archive", 0),
+        cold_archive_storage_bytes=size.get("ColdArchive", 0),
+        cold_archive_real_storage_bytes=size.get("ColdArchive", 0),
+        cold_archive_object_count=count.get("ColdArchive", 0),
+    )
+
+
+def _listed(base: str, record: BucketRecord) -> ListedBucket:
+    return ListedBucket(
+        name=record.name,
+        location=f"oss-{record.region}",
+        region=record.region,
+        created=moment(record.created_ms),
+        extranet_endpoint=base,
+        intranet_endpoint=base,
+        storage_class=record.storage_class,
+        resource_group_id="",
+    )
+
+
+def _owner(account: str) -> Owner:
+    return Owner(id=account, display_name=account)
+
+
+HANDLERS: dict[type, Handler] = {
+    PutBucket: put_bucket,
+    DeleteBucket: delete_bucket,
+    ListBuckets: list_buckets,
+    GetBucketInfo: get_bucket_info,
+    GetBucketLocation: get_bucket_location,
+    GetBucketStat: get_bucket_stat,
+}

@@ -1,0 +1,170 @@
+"""Reading objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from penstock.protocol.error_table import fault
+from penstock.protocol.operations.headers import Conditions, ObjectDescription
+from penstock.protocol.operations.objects import GetObject, GetObjectMeta, HeadObject
+from penstock.server.call import Call, Handler, Reply
+from penstock.server.handlers.attributes import FROZEN_CLASSES, describe, moment
+from penstock.server.handlers.conditions import check_conditions
+from penstock.server.handlers.ranges import wanted_range
+from penstock.server.response import ObjectBody
+from penstock.server.store.faults import KeyMissing
+from penstock.server.store.interface import OpenObject
+from penstock.server.store.records import ObjectKind, ObjectRecord
+from penstock.server.traffic import bytes_per_s
+
+SMALL_BYTES = 64 * 1024
+"""Up to this size the bytes are read with the record, and sent with the head in one piece."""
+
+_OVERRIDES = {
+    "response_content_type": "content_type",
+    "response_content_language": "content_language",
+    "response_expires": "expires",
+    "response_cache_control": "cache_control",
+    "response_content_disposition": "content_disposition",
+    "response_content_encoding": "content_encoding",
+}
+
+
+def get_object(call: Call[GetObject]) -> Reply:
+    asked = call.asked
+    if asked.process:
+        raise fault(
+            "NotImplemented", message="Processing of objects is not implemented.", Header="x-oss-process"
+        )
+    rate = bytes_per_s(asked.traffic_limit)
+    overrides = _overrides(call)
+    opened, link = _open(call, asked.bucket, asked.key, asked.version_id)
+    try:
+        record = opened.record
+        _check(asked, record)
+        if record.attributes.storage_class in FROZEN_CLASSES:
+            raise fault("InvalidObjectState")
+        described = _described(record, link)
+        strict = (asked.range_behavior or "").lower() == "standard"
+        part = wanted_range(asked.range, record.size_bytes, strict=strict)
+        offset, length = part or (0, record.size_bytes)
+        changes: dict[str, Any] = {**overrides, "content_bytes": length}
+        if part is not None:
+            changes["content_range"] = part.content_range(record.size_bytes)
+            changes["content_md5"] = None
+        result = msgspec.structs.replace(described, **changes)
+        body = ObjectBody(opened, offset, length)
+        small = body.read() if length <= SMALL_BYTES else None
+    except BaseException:
+        opened.close()
+        raise
+    if small is not None:
+        opened.close()
+    return Reply(
+        result,
+        status=206 if part else 200,
+        headers={"accept-ranges": "bytes"},
+        body=body if small is None else small,
+        bytes_per_s=rate,
+    )
+
+
+def head_object(call: Call[HeadObject]) -> Reply:
+    asked = call.asked
+    record, link = _find(call, asked.bucket, asked.key, asked.version_id)
+    _check(asked, record)
+    return Reply(_described(record, link), headers={"accept-ranges": "bytes"})
+
+
+def get_object_meta(call: Call[GetObjectMeta]) -> ObjectDescription:
+    asked = call.asked
+    record, _ = _find(call, asked.bucket, asked.key, asked.version_id)
+    return ObjectDescription(
+        content_bytes=record.size_bytes,
+        etag=record.etag,
+        crc64=record.crc64,
+        last_modified=moment(record.modified_ms),
+        version_id=record.version_id,
+    )
+
+
+def _find(
+    call: Call[Any], bucket: str, key: str, version_id: str | None
+) -> tuple[ObjectRecord, ObjectRecord | None]:
+    """The object that a reader means, and the symbolic link that led to it, if one did."""
+    record = call.store.head_object(bucket, key, version_id)
+    if record.kind is not ObjectKind.SYMLINK:
+        return record, None
+    try:
+        target = call.store.head_object(bucket, record.attributes.symlink_target or "")
+    except KeyMissing:
+        raise fault("SymlinkTargetNotExist", Key=record.attributes.symlink_target or "") from None
+    if target.kind is ObjectKind.SYMLINK:
+        raise fault("InvalidTargetType")
+    return target, record
+
+
+def _open(
+    call: Call[Any], bucket: str, key: str, version_id: str | None
+) -> tuple[OpenObject, ObjectRecord | None]:
+    """As `_find`, with the bytes; the caller closes them."""
+    opened = call.store.get_object(bucket, key, version_id)
+    if opened.record.kind is not ObjectKind.SYMLINK:
+        return opened, None
+    link = opened.record
+    opened.close()
+    target = link.attributes.symlink_target or ""
+    try:
+        opened = call.store.get_object(bucket, target)
+    except KeyMissing:
+        raise fault("SymlinkTargetNotExist", Key=target) from None
+    if opened.record.kind is ObjectKind.SYMLINK:
+        opened.close()
+        raise fault("InvalidTargetType")
+    return opened, link
+
+
+def _described(record: ObjectRecord, link: ObjectRecord | None) -> ObjectDescription:
+    described = describe(record)
+    if link is None:
+        return described
+    return msgspec.structs.replace(
+        described,
+        object_type=ObjectKind.SYMLINK.value,
+        last_modified=moment(max(link.modified_ms, record.modified_ms)),
+    )
+
+
+def _check(asked: Conditions, record: ObjectRecord) -> None:
+    check_conditions(
+        record,
+        if_match=asked.if_match,
+        if_none_match=asked.if_none_match,
+        if_modified_since=asked.if_modified_since,
+        if_unmodified_since=asked.if_unmodified_since,
+    )
+
+
+def _overrides(call: Call[GetObject]) -> dict[str, str]:
+    given = {
+        field: value for name, field in _OVERRIDES.items() if (value := getattr(call.asked, name)) is not None
+    }
+    if given and call.caller.anonymous:
+        raise fault("InvalidRequest", message="Headers of the answer may be chosen in signed requests only.")
+    for field, value in given.items():
+        if not value.isprintable():
+            raise fault(
+                "InvalidArgument",
+                message="A header cannot hold this value.",
+                ArgumentName=f"response-{field.replace('_', '-')}",
+            )
+    return given
+
+
+HANDLERS: dict[type, Handler] = {
+    GetObject: get_object,
+    HeadObject: head_object,
+    GetObjectMeta: get_object_meta,
+}

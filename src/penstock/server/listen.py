@@ -1,0 +1,121 @@
+"""Listens on a port and keeps its connections: accepts, times out, stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import astuple
+
+from penstock.errors import InvalidInput
+from penstock.server.app import App
+from penstock.server.connection import Connection, Patience, Shared
+from penstock.server.interceptor import Interceptor
+from penstock.server.stream import Stream
+from penstock.server.workers import Workers
+
+WORKER_THREADS = 64
+_BACKLOG = 1024
+
+
+class Listener:
+    """
+    HTTP/1.1 in front of an app, on the running loop.
+
+    Args:
+        app: Answers the requests.
+        tls: For https.
+        patience: How long to wait for clients.
+        interceptor: See `penstock.server.interceptor`.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        tls: ssl.SSLContext | None = None,
+        patience: Patience | None = None,
+        interceptor: Interceptor | None = None,
+        threads: int = WORKER_THREADS,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tls = tls
+        self._workers = Workers(self._loop, threads)
+        self._shared = Shared(app, self._workers, patience or Patience(), interceptor, [])
+        self._tick_s = min(1.0, min(astuple(self._shared.patience)) / 4)
+        self._connections: dict[Stream, tuple[Connection, asyncio.Task[None]]] = {}
+        self._server: asyncio.Server | None = None
+        self._ticking: asyncio.TimerHandle | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """
+        Begin to listen; gives host and port, which differs from what was asked for 0.
+
+        Raises:
+            InvalidInput: The address is taken, not of this machine, or not allowed.
+        """
+        try:
+            self._server = await self._loop.create_server(
+                lambda: Stream(self._loop, self._opened),
+                host,
+                port,
+                ssl=self._tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=self._shared.patience.head_s if self._tls else None,
+            )
+        except OSError as error:
+            raise InvalidInput(
+                f"Cannot listen on {host} port {port}: {error.strerror or error}",
+                advice="Choose another port (0 takes any that is free) or host.",
+            ) from error
+        self._ticking = self._loop.call_later(self._tick_s, self._tick)
+        address = self._server.sockets[0].getsockname()
+        return address[0], address[1]
+
+    async def stop(self, drain_s: float) -> None:
+        """
+        Accept nothing more, let requests under way end for at most ``drain_s``, then cut them.
+
+        `join` must be called afterwards, off the loop.
+        """
+        self._shared.stopping = True
+        if self._server is not None:
+            self._server.close()
+        for connection, _ in list(self._connections.values()):
+            connection.end_if_idle()
+        await self._wait(drain_s)
+        for stream in list(self._connections):
+            stream.abort()
+        await self._wait(1.0)
+        for _, task in list(self._connections.values()):
+            task.cancel()
+        await self._wait(1.0)
+        if self._ticking is not None:
+            self._ticking.cancel()
+
+    def join(self) -> None:
+        """Waits for what the workers are still doing, such as a commit whose client is gone."""
+        self._workers.close()
+
+    @property
+    def request_count(self) -> int:
+        """Requests so far."""
+        return self._shared.started
+
+    async def _wait(self, timeout_s: float) -> None:
+        tasks = [task for _, task in self._connections.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+
+    def _opened(self, stream: Stream) -> None:
+        connection = Connection(stream, self._shared)
+        task = self._loop.create_task(connection.serve())
+        self._connections[stream] = (connection, task)
+        task.add_done_callback(lambda _: self._connections.pop(stream, None))
+        if self._shared.stopping:
+            stream.close()
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        for stream in self._connections:
+            stream.expire(now)
+        self._ticking = self._loop.call_later(self._tick_s, self._tick)

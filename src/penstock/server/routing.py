@@ -1,0 +1,87 @@
+"""Which operation a message asks for, and what to say if it asks for none that is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import get_type_hints
+
+import msgspec
+
+from penstock.protocol.error_table import fault
+from penstock.protocol.marks import Header, Query
+from penstock.protocol.operation import Operation, Scope
+from penstock.protocol.operations import OPERATIONS
+from penstock.protocol.percent import Query as QueryPairs
+from penstock.protocol.signature_v1 import SIGNED_PARAMETERS
+
+# Parameters that go with any call: parts of a signature, and headers that signed URLs carry in the query.
+_EVERYWHERE = frozenset(
+    {"security-token", "callback", "callback-var", "x-oss-request-payer", "x-oss-traffic-limit", "regionList"}
+)
+_LIFTED = {
+    "callback": "x-oss-callback",
+    "callback-var": "x-oss-callback-var",
+    "x-oss-traffic-limit": "x-oss-traffic-limit",
+    "x-oss-request-payer": "x-oss-request-payer",
+}
+
+
+def find_operation(method: str, scope: Scope, query: QueryPairs, headers: Mapping[str, str]) -> Operation:
+    """
+    The operation that a message asks for.
+
+    Raises:
+        ServiceError: MethodNotAllowed, or NotImplemented that names the sub-resource.
+    """
+    operation = OPERATIONS.match(method, scope, query, headers)
+    for name, _ in query:
+        if name not in SIGNED_PARAMETERS or name in _EVERYWHERE:
+            continue
+        if operation is not None and name in _parameters(operation):
+            continue
+        # A parameter that decides what is asked must never be overlooked: DELETE /bucket?policy is not
+        # DELETE /bucket.
+        if name in _marks(scope):
+            break
+        raise fault(
+            "NotImplemented",
+            message=f"The sub-resource {name} is not implemented.",
+            Header=name,
+            Resource=name,
+        )
+    else:
+        if operation is not None:
+            return operation
+    raise fault("MethodNotAllowed", Method=method, ResourceType=scope.value.title())
+
+
+def lift_headers(query: QueryPairs, headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers, with those that a signed URL carries in its query instead."""
+    lifted = {
+        _LIFTED[name]: value
+        for name, value in query
+        if name in _LIFTED and value and _LIFTED[name] not in headers
+    }
+    return {**headers, **lifted} if lifted else headers
+
+
+@cache
+def _parameters(operation: Operation) -> frozenset[str]:
+    """Query parameters that this operation reads."""
+    found = {name for name, _ in operation.marks}
+    for hint in _hints(operation.request):
+        found.update(mark.name for mark in hint if isinstance(mark, Query | Header))
+    return frozenset(found)
+
+
+def _hints(request: type[msgspec.Struct]) -> list[tuple[object, ...]]:
+    return [
+        getattr(hint, "__metadata__", ()) for hint in get_type_hints(request, include_extras=True).values()
+    ]
+
+
+@cache
+def _marks(scope: Scope) -> frozenset[str]:
+    """Parameters that decide which operation of this scope is meant."""
+    return frozenset(name for one in OPERATIONS if one.scope is scope for name, _ in one.marks)

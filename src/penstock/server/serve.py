@@ -1,0 +1,306 @@
+"""
+An OSS on this machine: in a thread of this process, or as the process itself.
+
+    with LocalOss.start() as oss:
+        client = penstock.Client(endpoint=oss.endpoint, ...)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from penstock.errors import InvalidInput
+from penstock.server import postman
+from penstock.server.app import App
+from penstock.server.call import Service
+from penstock.server.connection import Patience
+from penstock.server.gate import Gate
+from penstock.server.interceptor import Interceptor
+from penstock.server.keys import check_keys, decide_keys
+from penstock.server.listen import WORKER_THREADS, Listener
+from penstock.server.store import Durability, LocalStore
+
+DEFAULT_REGION = "cn-hangzhou"
+DEFAULT_BASE_HOSTS = ("localhost", "oss.localhost")
+DRAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """
+    What a server is to be.
+
+    Attributes:
+        directory: Data directory; made if it is not there.
+        host: Address to listen on.
+        port: 0 takes any that is free.
+        users: Secret by access key id.
+        region: Region id that signatures must name.
+        any_region: True to accept V4 signatures for any region.
+        durability: ``strict`` (an answer means that it is on the disk), ``relaxed`` or ``none``.
+        tls: Files of certificate chain and private key, both PEM, for https.
+        base_hosts: Hosts that a bucket's name may stand in front of (``bucket.oss.localhost``).
+        callbacks: False to refuse to post callbacks.
+        clock: Unix time in seconds, against which signatures are checked.
+    """
+
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    users: Mapping[str, str] = field(repr=False)
+    region: str = DEFAULT_REGION
+    any_region: bool = False
+    durability: Durability = "strict"
+    tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None
+    base_hosts: Sequence[str] = DEFAULT_BASE_HOSTS
+    callbacks: bool = True
+    clock: Callable[[], float] = time.time
+    patience: Patience = field(default_factory=Patience)
+    interceptor: Interceptor | None = None
+    threads: int = WORKER_THREADS
+
+
+class LocalOss:
+    """
+    A running OSS in a background thread of this process. Made by `start`; leaving the context stops it.
+
+    Attributes:
+        endpoint: Where it is, such as ``http://127.0.0.1:40123``.
+        region: Region id that requests must be signed for.
+        users: Secret by access key id.
+        directory: Where it keeps its data.
+    """
+
+    def __init__(self, settings: ServerSettings, remove: Callable[[], None] | None) -> None:
+        self.region = settings.region
+        self.users = dict(settings.users)
+        self.directory = settings.directory
+        self.endpoint = ""
+        self._remove = remove
+        self._started: Future[str] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._drain_s = DRAIN_S
+        self._thread = threading.Thread(
+            target=self._run, args=(settings,), name="penstock-local-oss", daemon=True
+        )
+
+    @classmethod
+    def start(
+        cls,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        users: Mapping[str, str] | None = None,
+        region: str = DEFAULT_REGION,
+        durability: Durability = "strict",
+        tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+        base_hosts: Sequence[str] = DEFAULT_BASE_HOSTS,
+        interceptor: Interceptor | None = None,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """
+        Start a server and return once it accepts requests.
+
+        Args:
+            directory: Data directory; None for a temporary one that is removed at the end.
+            users: Secret by access key id; None for those of the environment, else the development pair.
+            tls: Files of certificate chain and private key, both PEM, for https.
+            interceptor: Sees and bends requests; see `penstock.server.interceptor`.
+
+        Other arguments are those of `ServerSettings`.
+
+        Raises:
+            InvalidInput: The address cannot be had, the keys protect nothing, or the certificate is not one.
+            StoreError: The directory cannot be used, or another server has it.
+        """
+        if users is None:
+            users = decide_keys(os.environ, host).users
+        remove = None
+        if directory is None:
+            temporary = tempfile.TemporaryDirectory(prefix="penstock-oss-", ignore_cleanup_errors=True)
+            directory, remove = temporary.name, temporary.cleanup
+        settings = ServerSettings(
+            directory=Path(directory),
+            host=host,
+            port=port,
+            users=users,
+            region=region,
+            durability=durability,
+            tls=tls,
+            base_hosts=base_hosts,
+            interceptor=interceptor,
+            patience=patience or Patience(),
+            clock=clock,
+        )
+        running = cls(settings, remove)
+        running._thread.start()
+        try:
+            running.endpoint = running._started.result()
+        except BaseException:
+            running._thread.join()
+            if remove is not None:
+                remove()
+            raise
+        return running
+
+    def stop(self, drain_s: float = 1.0) -> None:
+        """
+        Stop: requests under way may end for ``drain_s`` seconds, then they are cut. May be called again.
+
+        What was answered is stored, and a temporary directory is removed.
+        """
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._drain_s = drain_s
+            with contextlib.suppress(RuntimeError):  # the loop ended by itself just now
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        if self._remove is not None:
+            self._remove()
+            self._remove = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self, settings: ServerSettings) -> None:
+        try:
+            with open_server(settings) as run:
+                asyncio.run(run(self._ready, lambda: self._drain_s))
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    def _ready(self, endpoint: str, stop: asyncio.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), stop
+        self._started.set_result(endpoint)
+
+
+Ready = Callable[[str, asyncio.Event], None]
+Run = Callable[[Ready, Callable[[], float]], Coroutine[Any, Any, None]]
+
+
+@contextlib.contextmanager
+def open_server(settings: ServerSettings) -> Iterator[Run]:
+    """
+    Open the store, and give the coroutine function that serves it until its event is set.
+
+    The store is closed once nothing works on it any more.
+    """
+    check_keys(settings.users, settings.host)
+    tls = _tls_context(settings.tls) if settings.tls else None
+    listeners: list[Listener] = []
+    with LocalStore.open(settings.directory, settings.durability, clock=settings.clock) as store:
+        service = Service(
+            store=store,
+            region=settings.region,
+            clock=settings.clock,
+            post=postman.post if settings.callbacks else None,
+        )
+        gate = Gate(settings.users, None if settings.any_region else settings.region)
+        app = App(service, gate, settings.base_hosts)
+
+        async def run(ready: Ready, drain_s: Callable[[], float]) -> None:
+            stop = asyncio.Event()
+            listener = Listener(
+                app,
+                tls=tls,
+                patience=settings.patience,
+                interceptor=settings.interceptor,
+                threads=settings.threads,
+            )
+            listeners.append(listener)
+            host, port = await listener.start(settings.host, settings.port)
+            ready(_endpoint(settings, host, port), stop)
+            await stop.wait()
+            await listener.stop(drain_s())
+
+        try:
+            yield run
+        finally:
+            for listener in listeners:
+                listener.join()
+
+
+def serve_forever(
+    settings: ServerSettings,
+    on_ready: Callable[[str], None],
+    on_stopping: Callable[[], None] | None = None,
+    drain_s: float = DRAIN_S,
+) -> None:
+    """
+    Serve on this thread until SIGTERM or SIGINT; a second one cuts what is still under way.
+
+    Args:
+        settings: What the server is to be.
+        on_ready: Called with the endpoint once requests are accepted.
+        on_stopping: Called when the first signal came.
+        drain_s: How long requests under way may take after it.
+
+    Raises:
+        InvalidInput, StoreError: As `LocalOss.start`.
+    """
+
+    async def main(run: Run) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def ready(endpoint: str, stop: asyncio.Event) -> None:
+            def asked_to_stop() -> None:
+                if stop.is_set():
+                    task.cancel()
+                elif on_stopping is not None:
+                    on_stopping()
+                stop.set()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, asked_to_stop)
+            on_ready(endpoint)
+
+        with contextlib.suppress(asyncio.CancelledError):
+            await run(ready, lambda: drain_s)
+
+    with open_server(settings) as run:
+        asyncio.run(main(run))
+
+
+def _endpoint(settings: ServerSettings, host: str, port: int) -> str:
+    # A wildcard address is not one to connect to; this machine reaches it by loopback.
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    bracketed = f"[{shown}]" if ":" in shown else shown
+    return f"{'https' if settings.tls else 'http'}://{bracketed}:{port}"
+
+
+def _tls_context(files: tuple[str | os.PathLike[str], str | os.PathLike[str]]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    certificate, key = files
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise InvalidInput(
+            f"{os.fspath(certificate)} and {os.fspath(key)} are not a certificate and its key: {error}",
+            advice="Give the PEM files of the certificate chain and of the private key.",
+        ) from error
+    return context

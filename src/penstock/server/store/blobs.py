@@ -1,0 +1,350 @@
+"""
+Blob files: opaque, never written again, never named twice.
+
+Bytes arrive in ``staging/`` and are moved, once durable, to ``blobs/`` under a name that begins with the
+time of that move. A name sorts by time, and so do the directories (one for every 17 minutes), so that the
+search for orphans can leave out whatever is young.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from hashlib import md5
+from io import FileIO
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Final, Self
+
+from penstock.errors import StoreError
+from penstock.protocol.crc64 import crc64
+from penstock.server.store.faults import DigestMismatch, SizeMismatch
+from penstock.server.store.schema import Durability
+
+INLINE_BYTES: Final = 32 * 1024
+"""Bodies up to this size are kept in their row and never touch a file of their own."""
+
+PIECE_BYTES: Final = 1024 * 1024
+_DIRECT_BYTES: Final = 256 * 1024
+_SHARD_BITS: Final = 20
+_CAREFUL_MS: Final = 3_600_000
+
+
+def disk_error(what: str, path: Path, error: OSError) -> StoreError:
+    """Says which file could not be read or written, and why."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return StoreError(
+        f"{what} {path}: {error.strerror or error}",
+        advice="Free some space on that disk; nothing that was confirmed is lost."
+        if full
+        else "Look at the disk and at the permissions of the data directory.",
+    )
+
+
+def sync_file(descriptor: int) -> None:
+    """Makes the bytes of a file durable; macOS needs its own call for that."""
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class BlobFiles:
+    """
+    The files below one data directory.
+
+    Args:
+        directory: The data directory, which this process has locked.
+        durability: ``none`` leaves out every flush of the disk.
+    """
+
+    def __init__(self, directory: Path, durability: Durability) -> None:
+        self._staging = directory / "staging"
+        self._blobs = directory / "blobs"
+        self._sync = durability != "none"
+        self._gate = Lock()
+        self._ready_shards: set[Path] = set()
+        self._uncommitted: set[str] = set()
+        self._count = 0
+        for made in (self._staging, self._blobs):
+            made.mkdir(mode=0o700, exist_ok=True)
+        if self._sync:
+            sync_directory(directory)
+
+    def remove_leftovers(self) -> int:
+        """Removes what a crash left in staging; only for the one who holds the lock, before any staging."""
+        leftovers = list(self._staging.iterdir())
+        for path in leftovers:
+            path.unlink()
+        return len(leftovers)
+
+    def create(self) -> tuple[Path, int]:
+        """A new empty file in staging, and its descriptor."""
+        path = self._staging / secrets.token_hex(16)
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise disk_error("creating", path, error) from error
+
+    def publish(self, path: Path, descriptor: int) -> str:
+        """
+        Makes a staged file durable under a new blob id, which it returns.
+
+        The id counts as `uncommitted` until `settle`.
+        """
+        try:
+            if self._sync:
+                sync_file(descriptor)
+        except OSError as error:
+            raise disk_error("making durable", path, error) from error
+        blob_id = self._new_id()
+        target = self.path(blob_id)
+        try:
+            self._make_shard(target.parent)
+            path.rename(target)
+            if self._sync:
+                sync_directory(target.parent)
+        except OSError as error:
+            self.settle(blob_id)
+            raise disk_error("making durable", target, error) from error
+        return blob_id
+
+    def settle(self, blob_id: str) -> None:
+        """The fate of this blob is known: committed, or removed."""
+        with self._gate:
+            self._uncommitted.discard(blob_id)
+
+    def is_uncommitted(self, blob_id: str) -> bool:
+        with self._gate:
+            return blob_id in self._uncommitted
+
+    def open(self, blob_id: str) -> FileIO:
+        path = self.path(blob_id)
+        try:
+            return FileIO(path)
+        except OSError as error:
+            raise disk_error("opening", path, error) from error
+
+    def remove(self, blob_id: str) -> bool:
+        """Removes the file; False if there was none, which is a success too."""
+        path = self.path(blob_id)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise disk_error("removing", path, error) from error
+        return True
+
+    def size(self, blob_id: str) -> int | None:
+        """Its length in bytes, or None if there is no such file."""
+        try:
+            return self.path(blob_id).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def path(self, blob_id: str) -> Path:
+        shard = f"{int(blob_id[:12], 16) >> _SHARD_BITS:07x}"
+        return self._blobs / shard[:5] / shard[5:] / blob_id
+
+    def older_than(self, grace_s: float) -> Iterator[list[str]]:
+        """The ids of all files that were published more than ``grace_s`` ago, a directory at a time."""
+        limit = f"{time.time_ns() // 1_000_000 - int(grace_s * 1000):012x}"
+        for upper in sorted(self._blobs.iterdir()):
+            for shard in sorted(upper.iterdir()):
+                if shard.parent.name + shard.name > limit[:7]:
+                    return
+                yield sorted(name for name in os.listdir(shard) if name[:12] <= limit)  # noqa: PTH208
+
+    def remove_empty_shards(self) -> None:
+        """Removes empty directories, but for young ones, in which a file may be about to appear."""
+        now = time.time_ns() // 1_000_000
+        for upper in list(self._blobs.iterdir()):
+            for directory in [*upper.iterdir(), upper]:
+                first = (
+                    int(f"{upper.name}{directory.name if directory != upper else 'ff'}", 16) << _SHARD_BITS
+                )
+                if first + (1 << _SHARD_BITS) + _CAREFUL_MS < now:
+                    try:
+                        directory.rmdir()
+                    except OSError as error:
+                        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                            raise disk_error("removing", directory, error) from error
+
+    def _new_id(self) -> str:
+        with self._gate:
+            self._count = (self._count + 1) & 0xFFFF
+            now = time.time_ns() // 1_000_000
+            blob_id = f"{now:012x}{self._count:04x}{secrets.token_hex(8)}"
+            self._uncommitted.add(blob_id)
+        return blob_id
+
+    def _make_shard(self, shard: Path) -> None:
+        # A directory whose own name is not durable yet must not be used by a second thread either.
+        with self._gate:
+            if shard in self._ready_shards:
+                return
+            shard.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._sync:
+                sync_directory(shard.parent)
+                sync_directory(self._blobs)
+            self._ready_shards.add(shard)
+
+
+class LocalStagedBlob:
+    """
+    See `penstock.server.store.interface.StagedBlob`.
+
+    Attributes:
+        blob_id: The file's id once sealed, or None if the bytes are in `inline`.
+    """
+
+    def __init__(self, files: BlobFiles, expected_bytes: int | None) -> None:
+        self._files = files
+        self._expected_bytes = expected_bytes
+        self._md5 = md5(usedforsecurity=False)
+        self._crc64 = 0
+        self._size_bytes = 0
+        self._buffer = bytearray()
+        self._path: Path | None = None
+        self._descriptor = -1
+        self._sealed = False
+        self._gone = False
+        self.blob_id: str | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    @property
+    def md5(self) -> bytes:
+        return self._md5.digest()
+
+    @property
+    def etag(self) -> str:
+        return self._md5.hexdigest().upper()
+
+    @property
+    def crc64(self) -> int:
+        return self._crc64
+
+    @property
+    def inline(self) -> bytes | None:
+        """The bytes themselves if they are few enough to be kept in a row, else None."""
+        return bytes(self._buffer) if self.blob_id is None else None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._sealed or self._gone:
+            raise ValueError("these staged bytes are sealed or discarded already")
+        with memoryview(data) as whole, whole.cast("B") as view:
+            # A piece at a time is hashed and written while it is still in the processor's cache.
+            for start in range(0, len(view), PIECE_BYTES):
+                with view[start : start + PIECE_BYTES] as piece:
+                    self._take(piece)
+
+    def verify(self, *, md5: bytes | None = None, crc64: int | None = None) -> None:
+        if md5 is not None and md5 != self.md5:
+            raise DigestMismatch("md5", md5.hex(), self.md5.hex())
+        if crc64 is not None and crc64 != self._crc64:
+            raise DigestMismatch("crc64", str(crc64), str(self._crc64))
+
+    def seal(self) -> None:
+        if self._gone:
+            raise ValueError("these staged bytes are used up or discarded already")
+        if self._sealed:
+            return
+        try:
+            if self._expected_bytes is not None and self._expected_bytes != self._size_bytes:
+                raise SizeMismatch(self._expected_bytes, self._size_bytes)
+            if self._path is not None:
+                self._write_out(self._buffer)
+                self._buffer = bytearray()
+                self.blob_id = self._files.publish(self._path, self._descriptor)
+                self._close_file()
+        except BaseException:
+            self.discard()
+            raise
+        self._sealed = True
+
+    def discard(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        self._buffer = bytearray()
+        self._close_file()
+        if self.blob_id is not None:
+            self._files.remove(self.blob_id)
+            self._files.settle(self.blob_id)
+        elif self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def hand_over(self) -> None:
+        """From here on the file belongs to a transaction; `discard` no longer touches it."""
+        self._gone = True
+
+    def take_back(self, *, rolled_back: bool) -> None:
+        """Ends `hand_over`: the transaction committed, or it was ``rolled_back`` and the file is removed."""
+        if self.blob_id is not None:
+            if rolled_back:
+                self._files.remove(self.blob_id)
+            self._files.settle(self.blob_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+    def _take(self, piece: memoryview) -> None:
+        self._md5.update(piece)
+        self._crc64 = crc64(piece, self._crc64)
+        self._size_bytes += len(piece)
+        if self._path is None and self._size_bytes <= INLINE_BYTES:
+            self._buffer += piece
+            return
+        if self._path is None:
+            self._path, self._descriptor = self._files.create()
+        if len(piece) >= _DIRECT_BYTES:
+            self._write_out(self._buffer)
+            self._buffer = bytearray()
+            self._write_out(piece)
+            return
+        self._buffer += piece
+        if len(self._buffer) >= PIECE_BYTES:
+            self._write_out(self._buffer)
+            self._buffer = bytearray()
+
+    def _write_out(self, data: bytearray | memoryview) -> None:
+        assert self._path is not None
+        try:
+            with memoryview(data) as view:
+                written = 0
+                while written < len(view):
+                    written += os.write(self._descriptor, view[written:])
+        except OSError as error:
+            raised = disk_error(f"writing the {self._size_bytes}th byte to", self._path, error)
+            self.discard()
+            raise raised from error
+
+    def _close_file(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,252 @@
+"""
+Reading an object as it was at one instant.
+
+Files of blobs that nobody needs any more are removed by the garbage collector, in the order in which they
+became garbage. A reader takes a lease before it looks anything up: what becomes garbage after that stays
+until the lease ends. So no read is torn by an overwrite or a delete, and none has to be tried again.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import md5
+from io import FileIO
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Final, Self
+
+import apsw
+
+from penstock.errors import StoreError
+from penstock.protocol.crc64 import crc64
+from penstock.server.store.blobs import PIECE_BYTES, BlobFiles, disk_error
+from penstock.server.store.faults import RangeInvalid
+from penstock.server.store.interface import Segment
+from penstock.server.store.objects import etag_is_md5, find, to_record
+from penstock.server.store.records import ObjectRecord, PartRecord
+
+MOST_FILES_AHEAD: Final = 16
+"""Objects of no more files have them all opened at once, and so need no lease afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """``length`` bytes from ``offset`` of a blob, or of `data` where `blob_id` is None."""
+
+    blob_id: str | None
+    data: bytes
+    offset: int
+    length: int
+
+    def own_data(self) -> bytes | None:
+        """The bytes if they are here, else None."""
+        return self.data[self.offset : self.offset + self.length] if self.blob_id is None else None
+
+
+class Manifest:
+    """
+    The pieces of an object, in order.
+
+    Attributes:
+        record: The object.
+        segset: Its segment set, or None if its bytes are in its row.
+    """
+
+    def __init__(self, record: ObjectRecord, segset: int | None, pieces: list[Piece]) -> None:
+        self.record = record
+        self.segset = segset
+        self._pieces = [piece for piece in pieces if piece.length]
+        self._ends = list(accumulate(piece.length for piece in self._pieces))
+
+    @property
+    def stored_bytes(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def file_count(self) -> int:
+        return sum(piece.blob_id is not None for piece in self._pieces)
+
+    def cut(self, offset: int = 0, length: int | None = None) -> Iterator[Piece]:
+        """The pieces of a range, the first and last shortened; what lies beyond the end is left out."""
+        end = self.record.size_bytes if length is None else min(offset + length, self.record.size_bytes)
+        index = bisect_right(self._ends, offset)
+        while offset < end:
+            piece = self._pieces[index]
+            skipped = offset - (self._ends[index] - piece.length)
+            taken = min(piece.length - skipped, end - offset)
+            yield Piece(piece.blob_id, piece.data, piece.offset + skipped, taken)
+            offset += taken
+            index += 1
+
+
+def read_manifest(connection: apsw.Connection, bucket: str, key: str, version_id: str | None) -> Manifest:
+    """The record and the pieces of one version, in the snapshot that the connection has open."""
+    row: Any = find(connection, bucket, key, version_id, with_body=True)
+    record = to_record(bucket, row)
+    segset, inline = row[9], row[10]
+    if segset is None:
+        return Manifest(record, None, [Piece(None, inline, 0, len(inline))])
+    pieces = connection.execute(
+        "SELECT blob, data, offset, length FROM segment WHERE segset = ? ORDER BY number, piece", (segset,)
+    )
+    manifest = Manifest(record, segset, [Piece(*piece) for piece in pieces])
+    if manifest.stored_bytes != record.size_bytes:
+        raise StoreError(
+            f"object {key!r} in bucket {bucket!r} is not as long as its pieces",
+            advice="Check the store; restore the object from a copy.",
+        )
+    return manifest
+
+
+class Horizon:
+    """Up to which row of ``gc`` files may be removed, given who is reading."""
+
+    def __init__(self, garbage_id: int) -> None:
+        self._gate = Lock()
+        self._last_id = garbage_id
+        self._leases: Counter[int] = Counter()
+
+    def advance(self, garbage_id: int) -> None:
+        """Rows up to this one are committed."""
+        with self._gate:
+            self._last_id = garbage_id
+
+    def lease(self) -> int:
+        """Keeps whatever is not garbage yet, until the value is handed to `release`."""
+        with self._gate:
+            self._leases[self._last_id] += 1
+            return self._last_id
+
+    def release(self, lease: int) -> None:
+        with self._gate:
+            self._leases[lease] -= 1
+            if not self._leases[lease]:
+                del self._leases[lease]
+
+    @property
+    def last_id(self) -> int:
+        with self._gate:
+            return self._last_id
+
+    @property
+    def removable_id(self) -> int:
+        """The last row whose file nobody can be reading."""
+        with self._gate:
+            return min(self._leases, default=self._last_id)
+
+
+class LocalOpenObject:
+    """
+    See `penstock.server.store.interface.OpenObject`.
+
+    Args:
+        lease: The one under which ``manifest`` was read; ended here as soon as it can be.
+    """
+
+    def __init__(self, manifest: Manifest, files: BlobFiles, horizon: Horizon, lease: int) -> None:
+        self._manifest = manifest
+        self._files = files
+        self._opened: dict[str, FileIO] = {}
+        self._stack = ExitStack()
+        self._stack.callback(horizon.release, lease)
+        if manifest.file_count <= MOST_FILES_AHEAD:
+            try:
+                self._open_all()
+            except BaseException:
+                self.close()
+                raise
+
+    @property
+    def record(self) -> ObjectRecord:
+        return self._manifest.record
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    def segments(self, offset: int = 0, length: int | None = None) -> Iterator[Segment]:
+        for piece in self._manifest.cut(offset, length):
+            if piece.blob_id is None:
+                yield Segment(None, piece.data, piece.offset, piece.length)
+            elif piece.blob_id in self._opened:
+                yield Segment(self._opened[piece.blob_id], b"", piece.offset, piece.length)
+            else:
+                with self._files.open(piece.blob_id) as file:
+                    yield Segment(file, b"", piece.offset, piece.length)
+
+    def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes of a range, at most 1 MiB at a time."""
+        for segment in self.segments(offset, length):
+            yield from read_segment(segment)
+
+    def read(self, offset: int = 0, length: int | None = None) -> bytes:
+        return b"".join(self.chunks(offset, length))
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_all(self) -> None:
+        files = ExitStack()
+        with files:
+            for piece in self._manifest.cut():
+                if piece.blob_id is not None and piece.blob_id not in self._opened:
+                    self._opened[piece.blob_id] = files.enter_context(self._files.open(piece.blob_id))
+            # All are open: the lease can end, as an open file survives its removal.
+            self._stack.close()
+            self._stack.callback(files.pop_all().close)
+
+
+def describe_range(
+    found: LocalOpenObject, number: int, offset: int, length: int | None, *, now_ms: int
+) -> tuple[PartRecord, list[Piece]]:
+    """What a part made of a range would be, and its pieces; reads the range if its MD5 is not known."""
+    record = found.record
+    length = record.size_bytes - offset if length is None else length
+    if offset < 0 or length < 0 or offset + length > record.size_bytes:
+        raise RangeInvalid(record.key, offset, length, record.size_bytes)
+    etag, checksum = record.etag, record.crc64
+    if length != record.size_bytes or not etag_is_md5(record):
+        digest, checksum = md5(usedforsecurity=False), 0
+        for chunk in found.chunks(offset, length):
+            digest.update(chunk)
+            checksum = crc64(chunk, checksum)
+        etag = digest.hexdigest().upper()
+    part = PartRecord(number=number, size_bytes=length, etag=etag, crc64=checksum, modified_ms=now_ms)
+    return part, list(found.manifest.cut(offset, length))
+
+
+def read_segment(segment: Segment) -> Iterator[bytes]:
+    """The bytes of a segment, at most 1 MiB at a time; raises `StoreError` if its file is too short."""
+    if segment.file is None:
+        yield segment.data[segment.offset : segment.offset + segment.length]
+        return
+    position, end = segment.offset, segment.offset + segment.length
+    while position < end:
+        chunk = _read_at(segment.file, min(PIECE_BYTES, end - position), position)
+        position += len(chunk)
+        yield chunk
+
+
+def _read_at(file: FileIO, count: int, position: int) -> bytes:
+    try:
+        chunk = os.pread(file.fileno(), count, position)
+    except OSError as error:
+        raise disk_error("reading", Path(str(file.name)), error) from error
+    if not chunk:
+        raise StoreError(f"{file.name!s} ends at {position}, before its last byte", advice="Check the store.")
+    return chunk

@@ -1,0 +1,125 @@
+"""Pages of objects and of uploads: in the order of the keys' bytes, seeking past what is rolled up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import apsw
+
+from penstock.server.store import objects, uploads
+from penstock.server.store.buckets import bucket_id
+from penstock.server.store.records import ObjectPage, UploadPage
+
+Row = tuple[Any, ...]
+Seek = Callable[[bytes], apsw.Cursor]
+
+
+def list_objects(
+    connection: apsw.Connection, bucket: str, *, prefix: str, delimiter: str, start_after: str, limit: int
+) -> ObjectPage:
+    number, low, high, marker = _bounds(connection, bucket, prefix, start_after)
+
+    def seek(first: bytes) -> apsw.Cursor:
+        return connection.execute(
+            f"{objects.SELECT} WHERE bucket = ? AND key >= ? AND key < ?"
+            " AND latest = 1 AND kind <> 'marker' ORDER BY key",
+            (number, first, high),
+        )
+
+    rows, groups, last = _collect(
+        seek(low), seek, prefix=prefix.encode(), delimiter=delimiter.encode(), marker=marker, limit=limit
+    )
+    return ObjectPage(
+        objects=tuple(objects.to_record(bucket, row) for row in rows),
+        common_prefixes=tuple(group.decode() for group in groups),
+        next_marker=_key(last).decode() if last is not None else None,
+    )
+
+
+def list_uploads(
+    connection: apsw.Connection,
+    bucket: str,
+    *,
+    prefix: str,
+    delimiter: str,
+    key_marker: str,
+    upload_id_marker: str,
+    limit: int,
+) -> UploadPage:
+    number, low, high, marker = _bounds(connection, bucket, prefix, key_marker)
+
+    def seek(first: bytes) -> apsw.Cursor:
+        return connection.execute(
+            f"{uploads.SELECT} WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, upload_id",
+            (number, first, high),
+        )
+
+    start = seek(low)
+    if upload_id_marker and marker >= prefix.encode():
+        start = connection.execute(
+            f"{uploads.SELECT} WHERE bucket = ?1 AND key < ?4 AND (key, upload_id) > (?2, ?3)"
+            " ORDER BY key, upload_id",
+            (number, marker, upload_id_marker, high),
+        )
+    rows, groups, last = _collect(
+        start, seek, prefix=prefix.encode(), delimiter=delimiter.encode(), marker=marker, limit=limit
+    )
+    return UploadPage(
+        uploads=tuple(uploads.to_record(bucket, row) for row in rows),
+        common_prefixes=tuple(group.decode() for group in groups),
+        next_key_marker=_key(last).decode() if last is not None else None,
+        next_upload_id_marker=last[1] if isinstance(last, tuple) else "",
+    )
+
+
+def _bounds(
+    connection: apsw.Connection, bucket: str, prefix: str, marker: str
+) -> tuple[int, bytes, bytes, bytes]:
+    """Bucket number, first key to look at, first key beyond the prefix, and the marker."""
+    start, after = prefix.encode(), marker.encode()
+    return (
+        bucket_id(connection, bucket),
+        max(start, after + b"\0" if after else b""),
+        _successor(start),
+        after,
+    )
+
+
+def _successor(prefix: bytes) -> bytes:
+    """The first byte string after all that begin with ``prefix``; no byte of UTF-8 is 0xff."""
+    return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else b"\xff"
+
+
+def _key(entry: Row | bytes) -> bytes:
+    return entry if isinstance(entry, bytes) else bytes(entry[0])
+
+
+def _collect(
+    rows: apsw.Cursor, seek: Seek, *, prefix: bytes, delimiter: bytes, marker: bytes, limit: int
+) -> tuple[list[Row], list[bytes], Row | bytes | None]:
+    """Up to ``limit`` rows and common prefixes together, and the last of them if there are more."""
+    found: list[Row] = []
+    groups: list[bytes] = []
+    last: Row | bytes | None = None
+    while True:
+        beyond = None
+        with closing(rows):
+            for row in rows:
+                cut = row[0].find(delimiter, len(prefix)) if delimiter else -1
+                group = row[0][: cut + len(delimiter)] if cut >= 0 else None
+                if group is not None and group <= marker:
+                    beyond = _successor(group)
+                    break
+                if len(found) + len(groups) >= limit:
+                    return found, groups, last
+                if group is not None:
+                    groups.append(group)
+                    last, beyond = group, _successor(group)
+                    break
+                found.append(row)
+                last = row
+        if beyond is None:
+            return found, groups, None
+        rows = seek(beyond)

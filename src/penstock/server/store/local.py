@@ -1,0 +1,444 @@
+"""The store on a local disk: one directory, one process, any number of threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import apsw
+
+from penstock.errors import StoreError
+from penstock.server.store import buckets, content, listing, objects, sweep, uploads
+from penstock.server.store.blobs import BlobFiles, LocalStagedBlob
+from penstock.server.store.content import Horizon, LocalOpenObject
+from penstock.server.store.interface import StagedBlob
+from penstock.server.store.lock import DirectoryLock
+from penstock.server.store.records import (
+    Attributes,
+    BucketPage,
+    BucketRecord,
+    BucketStat,
+    CheckReport,
+    CopySource,
+    DeletedObject,
+    ObjectPage,
+    ObjectRecord,
+    PartPage,
+    PartRecord,
+    UploadPage,
+    UploadRecord,
+)
+from penstock.server.store.schema import Durability, connect
+from penstock.server.store.writer import ReaderPool, Transaction, Writer, last_garbage_id
+
+_PLANS_OUTSIDE: Final = 3
+
+T = TypeVar("T")
+
+
+class LocalStore:
+    """
+    A `penstock.server.store.interface.Store` in one directory of a local disk.
+
+    Made by `open`. Leaving it as a context manager closes it.
+    """
+
+    def __init__(self, directory: Path, durability: Durability, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        with ExitStack() as undo:
+            lock = DirectoryLock(directory)
+            undo.callback(lock.close)
+            self._files = BlobFiles(directory, durability)
+            self._files.remove_leftovers()
+            metadata = directory / "metadata.sqlite3"
+            connection = connect(metadata, durability, read_only=False)
+            self._horizon = Horizon(last_garbage_id(connection))
+            self._writer = Writer(connection, self._committed)
+            undo.callback(self._writer.close)
+            self._readers = ReaderPool(lambda: connect(metadata, durability, read_only=True))
+            undo.callback(self._readers.close)
+            self._garbage = sweep.GarbageCollector(self._writer, self._readers, self._files, self._horizon)
+            undo.callback(self._garbage.close)
+            self._garbage.wake()
+            self._undo = undo.pop_all()
+
+    @staticmethod
+    def open(
+        directory: str | os.PathLike[str],
+        durability: Durability = "strict",
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> LocalStore:
+        """
+        Opens the store in a directory, which is made if need be, and takes its lock.
+
+        Args:
+            directory: On a local file system.
+            durability: What an answer promises. ``strict``: it survives a power failure. ``relaxed``: it
+                survives the end of the process; a power failure may undo the last answers, and damages
+                nothing. ``none``: the disk is never flushed; for tests.
+            clock: Seconds since 1970, for the times that objects get.
+
+        Raises:
+            StoreError: In use by another process, not a data directory, or the disk failed.
+        """
+        path = Path(directory)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return LocalStore(path, durability, clock)
+        except OSError as error:
+            raise StoreError(
+                f"opening the data directory {path}: {error.strerror or error}",
+                advice="Choose a directory that can be written to.",
+            ) from error
+
+    def close(self) -> None:
+        self._undo.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- upkeep
+
+    def collect_garbage(self) -> int:
+        """Removes the files that nothing needs now, rather than a moment later; returns how many."""
+        return self._garbage.collect()
+
+    def sweep_orphans(self, grace_s: float = 86_400) -> tuple[str, ...]:
+        """Removes files that no row knows, left by a crash more than ``grace_s`` ago; returns their ids."""
+        return sweep.sweep_orphans(self._readers, self._files, grace_s)
+
+    def check(self, *, scrub: bool = False) -> CheckReport:
+        """Compares metadata and files; ``scrub`` reads every byte and compares its CRC-64 too."""
+        return sweep.check(self._readers, self._files, self._horizon, scrub=scrub)
+
+    # -- buckets
+
+    def create_bucket(self, bucket: BucketRecord) -> BucketRecord:
+        now_ms = self._now_ms()
+        return self._write(f"creating {bucket.name}", lambda db: buckets.create(db, bucket, now_ms))
+
+    def head_bucket(self, bucket: str) -> BucketRecord:
+        return self._read(f"reading {bucket}", lambda db: buckets.head(db, bucket))
+
+    def update_bucket(self, bucket: str, change: Callable[[BucketRecord], BucketRecord]) -> BucketRecord:
+        return self._write(f"changing {bucket}", lambda db: buckets.update(db, bucket, change))
+
+    def delete_bucket(self, bucket: str) -> None:
+        self._write(f"deleting {bucket}", lambda db: buckets.delete(db, bucket))
+
+    def list_buckets(
+        self, *, prefix: str = "", marker: str = "", limit: int = 100, owner: str | None = None
+    ) -> BucketPage:
+        return self._read("listing buckets", lambda db: buckets.page(db, prefix, marker, limit, owner))
+
+    def stat_bucket(self, bucket: str) -> BucketStat:
+        return self._read(f"counting {bucket}", lambda db: buckets.stat(db, bucket))
+
+    def get_config(self, bucket: str, name: str) -> bytes:
+        return self._read(f"reading {name} of {bucket}", lambda db: buckets.get_config(db, bucket, name))
+
+    def put_config(self, bucket: str, name: str, value: bytes) -> None:
+        self._write(f"writing {name} of {bucket}", lambda db: buckets.put_config(db, bucket, name, value))
+
+    def delete_config(self, bucket: str, name: str) -> bool:
+        return self._write(f"deleting {name} of {bucket}", lambda db: buckets.delete_config(db, bucket, name))
+
+    # -- objects
+
+    def stage(self, expected_bytes: int | None = None) -> LocalStagedBlob:
+        return LocalStagedBlob(self._files, expected_bytes)
+
+    def put_object(
+        self,
+        bucket: str,
+        key: str,
+        staged: StagedBlob,
+        attributes: Attributes,
+        *,
+        forbid_overwrite: bool = False,
+    ) -> ObjectRecord:
+        blob, now_ms = self._seal(staged), self._now_ms()
+        return self._use_up(
+            blob,
+            f"storing {bucket}/{key}",
+            lambda db: objects.put(
+                db, bucket, key, blob, attributes, now_ms=now_ms, forbid_overwrite=forbid_overwrite
+            ),
+        )
+
+    def append_object(
+        self, bucket: str, key: str, position: int, staged: StagedBlob, attributes: Attributes
+    ) -> ObjectRecord:
+        blob, now_ms = self._seal(staged), self._now_ms()
+        return self._use_up(
+            blob,
+            f"appending to {bucket}/{key}",
+            lambda db: objects.append(
+                db, bucket, key, position, staged=blob, attributes=attributes, now_ms=now_ms
+            ),
+        )
+
+    def put_symlink(
+        self, bucket: str, key: str, target: str, attributes: Attributes, *, forbid_overwrite: bool = False
+    ) -> ObjectRecord:
+        now_ms = self._now_ms()
+        return self._write(
+            f"linking {bucket}/{key}",
+            lambda db: objects.put_symlink(
+                db,
+                bucket,
+                key,
+                target,
+                attributes=attributes,
+                now_ms=now_ms,
+                forbid_overwrite=forbid_overwrite,
+            ),
+        )
+
+    def copy_object(
+        self,
+        source: CopySource,
+        bucket: str,
+        key: str,
+        describe: Callable[[ObjectRecord], Attributes],
+        *,
+        forbid_overwrite: bool = False,
+    ) -> ObjectRecord:
+        now_ms = self._now_ms()
+        return self._write(
+            f"copying {source.bucket}/{source.key} to {bucket}/{key}",
+            lambda db: objects.copy(
+                db, source, bucket, key, describe, now_ms=now_ms, forbid_overwrite=forbid_overwrite
+            ),
+        )
+
+    def head_object(self, bucket: str, key: str, version_id: str | None = None) -> ObjectRecord:
+        return self._read(
+            f"reading {bucket}/{key}",
+            lambda db: objects.to_record(bucket, objects.find(db, bucket, key, version_id)),
+        )
+
+    def get_object(self, bucket: str, key: str, version_id: str | None = None) -> LocalOpenObject:
+        lease = self._horizon.lease()
+        try:
+            manifest = self._read(
+                f"reading {bucket}/{key}", lambda db: content.read_manifest(db, bucket, key, version_id)
+            )
+        except BaseException:
+            self._horizon.release(lease)
+            raise
+        return LocalOpenObject(manifest, self._files, self._horizon, lease)
+
+    def update_object(
+        self,
+        bucket: str,
+        key: str,
+        change: Callable[[Attributes], Attributes],
+        version_id: str | None = None,
+    ) -> ObjectRecord:
+        return self._write(
+            f"changing {bucket}/{key}", lambda db: objects.update(db, bucket, key, change, version_id)
+        )
+
+    def delete_object(self, bucket: str, key: str, version_id: str | None = None) -> DeletedObject:
+        return self.delete_objects(bucket, [(key, version_id)])[0]
+
+    def delete_objects(
+        self, bucket: str, targets: Sequence[tuple[str, str | None]]
+    ) -> tuple[DeletedObject, ...]:
+        return self._write(f"deleting from {bucket}", lambda db: objects.delete(db, bucket, targets))
+
+    def list_objects(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        start_after: str = "",
+        limit: int = 100,
+    ) -> ObjectPage:
+        return self._read(
+            f"listing {bucket}",
+            lambda db: listing.list_objects(
+                db, bucket, prefix=prefix, delimiter=delimiter, start_after=start_after, limit=limit
+            ),
+        )
+
+    # -- multipart uploads
+
+    def create_upload(
+        self, bucket: str, key: str, attributes: Attributes, *, sequential: bool = False
+    ) -> UploadRecord:
+        now_ms = self._now_ms()
+        return self._write(
+            f"opening an upload of {bucket}/{key}",
+            lambda db: uploads.create(db, bucket, key, attributes, now_ms=now_ms, sequential=sequential),
+        )
+
+    def head_upload(self, bucket: str, key: str, upload_id: str) -> UploadRecord:
+        return self._read(f"reading upload {upload_id}", lambda db: uploads.head(db, bucket, key, upload_id))
+
+    def put_part(self, bucket: str, key: str, upload_id: str, number: int, staged: StagedBlob) -> PartRecord:
+        blob, now_ms = self._seal(staged), self._now_ms()
+        return self._use_up(
+            blob,
+            f"storing part {number} of upload {upload_id}",
+            lambda db: uploads.put_part(
+                db, bucket, key, upload_id, number=number, staged=blob, now_ms=now_ms
+            ),
+        )
+
+    def copy_part(
+        self,
+        source: CopySource,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        check_source: Callable[[ObjectRecord], None] | None = None,
+    ) -> PartRecord:
+        uploads.check_number(upload_id, number)
+        self.head_upload(bucket, key, upload_id)
+        what = f"copying part {number} of upload {upload_id}"
+        while True:
+            # Again only if the source was replaced meanwhile: somebody else's write succeeded then.
+            with self.get_object(source.bucket, source.key, source.version_id) as found:
+                if check_source is not None:
+                    check_source(found.record)
+                part, pieces = content.describe_range(found, number, offset, length, now_ms=self._now_ms())
+                segset = found.manifest.segset
+                made = self._write(
+                    what,
+                    lambda db, part=part, pieces=pieces, segset=segset: uploads.put_pieces(  # type: ignore[misc]
+                        db, bucket, key, upload_id, part=part, pieces=pieces, source_segset=segset
+                    ),
+                )
+            if made is not None:
+                return made
+
+    def list_parts(
+        self, bucket: str, key: str, upload_id: str, *, after_number: int = 0, limit: int = 1000
+    ) -> PartPage:
+        return self._read(
+            f"listing the parts of upload {upload_id}",
+            lambda db: uploads.list_parts(db, bucket, key, upload_id, after_number=after_number, limit=limit),
+        )
+
+    def list_uploads(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        key_marker: str = "",
+        upload_id_marker: str = "",
+        limit: int = 1000,
+    ) -> UploadPage:
+        return self._read(
+            f"listing the uploads of {bucket}",
+            lambda db: listing.list_uploads(
+                db,
+                bucket,
+                prefix=prefix,
+                delimiter=delimiter,
+                key_marker=key_marker,
+                upload_id_marker=upload_id_marker,
+                limit=limit,
+            ),
+        )
+
+    def complete_upload(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]] | None,
+        *,
+        forbid_overwrite: bool = False,
+    ) -> ObjectRecord:
+        now_ms = self._now_ms()
+
+        def plan(db: apsw.Connection) -> tuple[uploads.StoredUpload, uploads.Completion]:
+            stored = uploads.read(db, bucket, key, upload_id)
+            return stored, uploads.plan_completion(upload_id, stored, parts)
+
+        def finish(
+            db: apsw.Connection, stored: uploads.StoredUpload, completion: uploads.Completion
+        ) -> ObjectRecord | None:
+            return uploads.complete(
+                db,
+                bucket,
+                key,
+                upload_id,
+                stored=stored,
+                completion=completion,
+                now_ms=now_ms,
+                forbid_overwrite=forbid_overwrite,
+            )
+
+        what = f"completing upload {upload_id}"
+        # Thousands of parts take a while to judge, so other writers should not have to wait for it.
+        for _ in range(_PLANS_OUTSIDE):
+            planned = self._read(what, plan)
+            made = self._write(what, lambda db, planned=planned: finish(db, *planned))  # type: ignore[misc]
+            if made is not None:
+                return made
+        made = self._write(what, lambda db: finish(db, *plan(db)))
+        assert made is not None
+        return made
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        self._write(f"aborting upload {upload_id}", lambda db: uploads.abort(db, bucket, key, upload_id))
+
+    # -- inside
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _read(self, what: str, query: Transaction[T]) -> T:
+        return self._readers.run(what, query)
+
+    def _write(self, what: str, transaction: Transaction[T]) -> T:
+        return self._writer.run(what, transaction)
+
+    def _committed(self, garbage_id: int) -> None:
+        if garbage_id != self._horizon.last_id:
+            self._horizon.advance(garbage_id)
+            self._garbage.wake()
+
+    def _seal(self, staged: StagedBlob) -> LocalStagedBlob:
+        if not isinstance(staged, LocalStagedBlob):
+            raise TypeError(f"bytes staged by another store: {staged!r}")
+        staged.seal()
+        return staged
+
+    def _use_up(self, blob: LocalStagedBlob, what: str, transaction: Transaction[T]) -> T:
+        try:
+            call = self._writer.submit(what, transaction)
+        except BaseException:
+            blob.discard()
+            raise
+        # From here on only a certain roll-back makes it garbage; in doubt the file stays, as an orphan.
+        blob.hand_over()
+        try:
+            made = call.wait()
+        except BaseException:
+            if call.rolled_back:
+                blob.take_back(rolled_back=True)
+            raise
+        blob.take_back(rolled_back=False)
+        return made

@@ -1,0 +1,94 @@
+"""What is to be uploaded, how, and where the transfer begins."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from penstock.transfer.journal import Intent, JournalView, ObjectOptions, Source
+from penstock.transfer.token import ResumeToken
+
+
+class UploadJob(Struct, frozen=True, kw_only=True):
+    """
+    What goes where.
+
+    Attributes:
+        job_id: Names the journal; random text of the caller's.
+        source: The file as it is now, or None if the bytes are not in a file. `total_bytes` is its length now.
+        part_bytes: None chooses (see `penstock.transfer.plan.part_plan`).
+    """
+
+    job_id: str
+    endpoint: str
+    region: str
+    bucket: str
+    key: str
+    source: Source | None
+    total_bytes: int
+    part_bytes: int | None = None
+    options: ObjectOptions = msgspec.field(default_factory=ObjectOptions)
+
+
+class UploadSettings(Struct, frozen=True, kw_only=True):
+    """
+    How an upload behaves.
+
+    Attributes:
+        parallel: Most parts that are sent, or hashed, at the same time; >= 1.
+        protect_target: Refuse to overwrite what somebody else wrote to the key since the start. Costs two
+            HeadObject calls; without permission for them the upload goes on unprotected.
+        forbid_overwrite: Refuse to overwrite anything at all.
+        keep_matching: If the source has changed, keep the stored parts that still match and send the others
+            again, rather than refuse.
+        trust_identity: False where an equal file identity does not prove equal bytes, or to be surer still:
+            every stored part is then compared by checksum before it is skipped.
+        settle_s: How long an unanswered Complete may take to show itself before it counts as not committed.
+        part_attempts: How often one part is sent before the transfer fails; >= 1.
+    """
+
+    parallel: int = 4
+    protect_target: bool = True
+    forbid_overwrite: bool = False
+    keep_matching: bool = False
+    trust_identity: bool = True
+    settle_s: float = 10.0
+    part_attempts: int = 3
+
+
+class Fresh(Struct, frozen=True):
+    """Begin from nothing."""
+
+
+class FromJournal(Struct, frozen=True):
+    """Go on where a journal says that an earlier run stopped."""
+
+    view: JournalView
+
+
+class FromToken(Struct, frozen=True):
+    """Go on with the upload that a resume token names, without a journal."""
+
+    token: ResumeToken
+
+
+class FromKey(Struct, frozen=True):
+    """Find the unfinished upload of the key whose parts match the source, and go on with it."""
+
+
+Beginning = Fresh | FromJournal | FromToken | FromKey
+
+
+def resumed_job(intent: Intent, source: Source | None, total_bytes: int) -> UploadJob:
+    """The job that a journal describes, with the source as it is now."""
+    return UploadJob(
+        job_id=intent.job_id,
+        endpoint=intent.endpoint,
+        region=intent.region,
+        bucket=intent.bucket,
+        key=intent.key,
+        source=source,
+        total_bytes=total_bytes,
+        part_bytes=intent.part_bytes,
+        options=intent.options,
+    )

@@ -1,0 +1,301 @@
+"""
+The journal of one transfer: its records, how they are framed, and what they add up to.
+
+A journal is a row of frames, each ``length, checksum, version, payload``. It is only ever appended to, so all
+that a crash can do to it is to tear its tail. This file knows bytes, not files.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from enum import StrEnum
+from struct import Struct as Layout
+
+import msgspec
+from msgspec import Struct, field
+
+from penstock.errors import JournalUnreadable
+
+VERSION = 1
+MAX_PAYLOAD_BYTES = 256 * 1024
+
+_HEADER = Layout("<IIB")  # payload length, CRC-32 of version and payload, version
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """
+    Which file the bytes come from, so that another one, or a later revision, is told from it.
+
+    Sources that are no file (bytes in memory, streams) have none.
+    """
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    device: int
+    inode: int
+
+    def is_same_revision(self, other: Source | None) -> bool:
+        """True if size, both times, device and inode are equal; the path may differ (a renamed file)."""
+        return other is not None and msgspec.structs.replace(other, path=self.path) == self
+
+
+class TargetState(Struct, frozen=True, kw_only=True):
+    """
+    What HeadObject said about an object that exists.
+
+    Attributes:
+        modified_at: Last-Modified, unix seconds.
+        crc64: Whole-object CRC-64, or None if the answer had none.
+        ownership_token: The token of `ObjectOptions` as found in the metadata, or an empty string.
+        version_id: Empty where the bucket keeps no versions.
+    """
+
+    etag: str
+    size_bytes: int
+    modified_at: int
+    crc64: int | None = None
+    ownership_token: str = ""
+    version_id: str = ""
+
+    def is_same_object(self, other: TargetState) -> bool:
+        """True if nobody wrote to the key between the two looks at it."""
+        mine = (self.etag, self.size_bytes, self.modified_at, self.version_id)
+        return mine == (other.etag, other.size_bytes, other.modified_at, other.version_id)
+
+
+class ObjectOptions(Struct, frozen=True, kw_only=True):
+    """
+    What Initiate fixes for the object.
+
+    Attributes:
+        content_type: Content-Type, or None for the default of OSS.
+        headers: Further request headers by lower-case name, such as ``x-oss-storage-class``. Never a secret:
+            a customer's encryption key does not belong here.
+        metadata: User metadata without its ``x-oss-meta-`` prefix; the token is not repeated here.
+        ownership_token: Random text that is put into the metadata too and proves later that the object is
+            ours. Empty turns this off.
+    """
+
+    content_type: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    ownership_token: str = ""
+
+
+class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
+    """
+    Written before Initiate is sent. Written again when the source was found to be another revision and the
+    upload goes on: it then takes back the PART records before it.
+
+    Attributes:
+        started_at: Unix seconds when the transfer began, by the clock of OSS where it was known.
+        target: The object that the key held at the start, or None.
+        target_known: False if the key could not be inspected (no permission) or was not to be.
+        acknowledged_bytes: As shown to the user when a later INTENT was written, so that it does not fall.
+    """
+
+    job_id: str
+    endpoint: str
+    region: str
+    bucket: str
+    key: str
+    source: Source | None
+    total_bytes: int
+    part_bytes: int
+    options: ObjectOptions
+    started_at: int
+    target: TargetState | None = None
+    target_known: bool = False
+    acknowledged_bytes: int = 0
+
+
+class Upload(Struct, frozen=True, kw_only=True, tag="upload"):
+    """OSS gave, or was found to have, this UploadId."""
+
+    upload_id: str
+    adopted: bool = False
+
+
+class PartStored(Struct, frozen=True, kw_only=True, tag="part"):
+    """OSS acknowledged a part; ``crc64`` was computed here from the local bytes."""
+
+    number: int
+    offset: int
+    size_bytes: int
+    crc64: int
+    etag: str
+
+
+class Completing(Struct, frozen=True, kw_only=True, tag="completing"):
+    """Written before Complete is sent: from here on the object may exist. ``crc64`` is that of the whole."""
+
+    part_count: int
+    total_bytes: int
+    crc64: int
+
+
+class EndKind(StrEnum):
+    COMMITTED = "committed"
+    CANCELLED = "cancelled"
+    CANCEL_PENDING = "cancel pending"
+    FAILED = "failed"
+
+
+class End(Struct, frozen=True, kw_only=True, tag="end"):
+    """The transfer is over. `EndKind.CANCEL_PENDING` says that the server may still have the upload."""
+
+    kind: EndKind
+    detail: str = ""
+
+
+Record = Intent | Upload | PartStored | Completing | End
+
+_DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+
+
+def frame(record: Record) -> bytes:
+    """The bytes to append for one record."""
+    payload = msgspec.msgpack.encode(record)
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise JournalUnreadable(f"a journal record of {len(payload)} bytes exceeds {MAX_PAYLOAD_BYTES}")
+    return _HEADER.pack(len(payload), _checksum(VERSION, payload), VERSION) + payload
+
+
+def records(data: bytes) -> tuple[list[Record], int]:
+    """
+    Every complete record of a journal, and how many bytes they take.
+
+    What follows the last complete record was torn by a crash; the caller cuts it off before appending.
+
+    Returns:
+        The records in order, and the length of the part of ``data`` that is valid.
+
+    Raises:
+        JournalUnreadable: A record is of another version, or the beginning is damaged although a record after
+            it is whole: that is no torn tail.
+    """
+    found: list[Record] = []
+    position = 0
+    while (step := _record_at(data, position)) is not None:
+        record, position = step
+        found.append(record)
+    if not any(isinstance(record, Upload) for record in found):
+        _refuse_damage(data, position)
+    return found, position
+
+
+def _record_at(data: bytes, position: int) -> tuple[Record, int] | None:
+    start = position + _HEADER.size
+    if start > len(data):
+        return None
+    payload_bytes, checksum, version = _HEADER.unpack_from(data, position)
+    end = start + payload_bytes
+    if not 0 < payload_bytes <= MAX_PAYLOAD_BYTES or end > len(data):
+        return None
+    payload = data[start:end]
+    if _checksum(version, payload) != checksum:
+        return None
+    if version != VERSION:
+        raise JournalUnreadable(
+            f"a record at byte {position} is of version {version}, this is version {VERSION}",
+            advice="Resume with the version of penstock that began the transfer.",
+        )
+    try:
+        return _DECODER.decode(payload), end
+    except msgspec.MsgspecError as error:
+        raise JournalUnreadable(
+            f"the record at byte {position} is whole and cannot be understood: {error}",
+            advice="Resume with the version of penstock that began the transfer.",
+        ) from error
+
+
+def _refuse_damage(data: bytes, position: int) -> None:
+    # INTENT and UPLOAD were each on disk before anything was appended after them: a whole record behind a
+    # broken one of these is damage, not a torn tail, and taking it for one would forget an upload. Of the PART
+    # records after them, synced in groups, a power loss may well lose one and keep the next; ListParts knows them.
+    while (position := data.find(bytes([VERSION]), position + _HEADER.size)) >= 0:
+        position -= _HEADER.size - 1
+        if _record_at(data, position) is not None:
+            raise JournalUnreadable(
+                f"the journal is damaged before the record at byte {position}",
+                advice="Resume by name (oss://bucket/key) instead: the stored parts are then checked one by one.",
+            )
+
+
+class JournalView(Struct, frozen=True, kw_only=True):
+    """
+    What the records of a journal add up to.
+
+    Attributes:
+        intent: The last INTENT.
+        upload_id: None until OSS gave one.
+        parts: Acknowledged parts by number, with local CRC-64.
+        completing: Not None if Complete may have been sent and its answer is not recorded.
+        end: Not None if the transfer is over.
+    """
+
+    intent: Intent
+    upload_id: str | None = None
+    adopted: bool = False
+    parts: dict[int, PartStored] = field(default_factory=dict)
+    completing: Completing | None = None
+    end: End | None = None
+
+    @property
+    def acknowledged_bytes(self) -> int:
+        """What OSS confirmed, as far as it was shown."""
+        return max(self.intent.acknowledged_bytes, sum(part.size_bytes for part in self.parts.values()))
+
+
+def journal_view(entries: Iterable[Record]) -> JournalView | None:
+    """
+    Fold records into a view; None if there is no record, so that nothing was begun.
+
+    Raises:
+        JournalUnreadable: The order of the records is not one that a transfer writes.
+    """
+    view: JournalView | None = None
+    for entry in entries:
+        if view is None:
+            if not isinstance(entry, Intent):
+                raise _out_of_order(entry, "the first record of a journal is an INTENT")
+            view = JournalView(intent=entry)
+        else:
+            view = _with(view, entry)
+    return view
+
+
+def _with(view: JournalView, entry: Record) -> JournalView:
+    match entry:
+        case Intent():
+            if entry.job_id != view.intent.job_id:
+                raise _out_of_order(entry, "the records belong to two jobs")
+            return msgspec.structs.replace(view, intent=entry, parts={}, completing=None)
+        case Upload():
+            return JournalView(intent=view.intent, upload_id=entry.upload_id, adopted=entry.adopted)
+        case PartStored():
+            if view.upload_id is None:
+                raise _out_of_order(entry, "a PART comes after its UPLOAD")
+            # One dictionary grows under all views of a fold: copying it for each part would take for ever.
+            view.parts[entry.number] = entry
+            return view if view.completing is None else msgspec.structs.replace(view, completing=None)
+        case Completing():
+            if view.upload_id is None:
+                raise _out_of_order(entry, "a COMPLETING comes after its UPLOAD")
+            return msgspec.structs.replace(view, completing=entry)
+        case End():
+            return msgspec.structs.replace(view, end=entry)
+
+
+def _out_of_order(entry: Record, rule: str) -> JournalUnreadable:
+    return JournalUnreadable(
+        f"the journal has {type(entry).__name__} where it cannot be: {rule}",
+        advice="Resume by name (oss://bucket/key) instead: the stored parts are then checked one by one.",
+    )
+
+
+def _checksum(version: int, payload: bytes) -> int:
+    return zlib.crc32(payload, version)

@@ -1,0 +1,118 @@
+"""How a transfer ended, and the error that says so."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from penstock.errors import NOT_SENT, STOPPED_IN_FLIGHT, Aborted, Committed, PenstockError
+from penstock.transfer.progress import Progress
+
+
+class OutcomeKind(StrEnum):
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class CleanUp(StrEnum):
+    """How far a cancel got on the server."""
+
+    VERIFIED = "verified"
+    """OSS said NoSuchUpload, or there never was an upload."""
+    PENDING = "pending"
+    """OSS accepted the cancel; that nothing is left could not be confirmed in time."""
+    FAILED = "failed"
+    """OSS did not accept the cancel; the upload is probably still there."""
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """
+    The object that was made.
+
+    Attributes:
+        by_evidence: True if Complete's answer was lost and the object itself proved it.
+    """
+
+    etag: str
+    crc64: int
+    size_bytes: int
+    version_id: str = ""
+    by_evidence: bool = False
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """
+    The one end of a transfer.
+
+    Attributes:
+        committed: `Committed.YES` exactly if an object was made; `UNKNOWN` if only `resolve` can tell.
+        upload_id: The UploadId that is still open, or None.
+        resume_token: Text to go on from anywhere, or None if there is nothing to go on from.
+        stored: Set if ``kind`` is COMMITTED.
+        error: Set if ``kind`` is FAILED, or if a clean-up did not succeed.
+        reason: Who asked for the stop; empty if nobody did.
+        request_started: False if no request was sent that could have left anything.
+        clean_up: Set if ``kind`` is CANCELLED.
+        unclaimed_uploads: UploadIds of the key that may be left over from this transfer and were left alone,
+            because nothing proves it.
+    """
+
+    kind: OutcomeKind
+    committed: Committed
+    progress: Progress
+    upload_id: str | None = None
+    resume_token: str | None = None
+    stored: Stored | None = None
+    error: PenstockError | None = None
+    reason: str = ""
+    request_started: bool = False
+    clean_up: CleanUp | None = None
+    unclaimed_uploads: tuple[str, ...] = ()
+
+    def to_error(self) -> PenstockError | None:
+        """The error that a caller waiting for the result gets; None if the object was made as asked."""
+        match self.kind:
+            case OutcomeKind.COMMITTED:
+                return None
+            case OutcomeKind.FAILED:
+                assert self.error is not None, "a failure has an error"
+                return self.error
+            case OutcomeKind.ABORTED | OutcomeKind.CANCELLED:
+                return self._to_aborted()
+
+    def _to_aborted(self) -> Aborted:
+        progress = self.progress
+        return Aborted(
+            f"the upload was stopped ({self.reason}) with {progress.acknowledged_bytes} of {progress.total_bytes} "
+            f"bytes acknowledged{_CLEAN_UP_MESSAGE.get(self.clean_up, '')}",
+            code=STOPPED_IN_FLIGHT if self.request_started else NOT_SENT,
+            committed=self.committed,
+            upload_id=self.upload_id,
+            acknowledged_bytes=progress.acknowledged_bytes,
+            in_doubt_bytes=progress.in_doubt_bytes,
+            resume_token=self.resume_token,
+            reason=self.reason,
+            advice=self._advice(),
+        )
+
+    def _advice(self) -> str:
+        if self.kind is OutcomeKind.CANCELLED:
+            if self.clean_up is CleanUp.VERIFIED:
+                return "" if self.committed is Committed.NO else "Look at the object: OSS may have it."
+            return "Cancel again, or run `penstock uploads clean`: until then OSS may keep the parts, and bill them."
+        if self.committed is Committed.UNKNOWN:
+            return "Ask with resolve() whether OSS has the object, before anything is sent again."
+        if self.upload_id is None:
+            return "Start it again when you like: resuming finds what the stop may have left."
+        return "Resume it when you like, or cancel it: until then OSS keeps the parts, and bills them."
+
+
+_CLEAN_UP_MESSAGE = {
+    CleanUp.VERIFIED: "; nothing of it is left on OSS",
+    CleanUp.PENDING: "; OSS accepted the cancel, and that nothing is left could not be confirmed",
+    CleanUp.FAILED: "; OSS did not accept the cancel",
+    None: "",
+}

@@ -1,0 +1,84 @@
+"""
+A short text with which an upload can be resumed from anywhere: no path, no secret, versioned, checksummed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+
+import msgspec
+from msgspec import Struct
+
+from penstock.errors import InvalidInput
+from penstock.transfer.journal import TargetState
+
+PREFIX = "pstk1-"
+"""Says what the text is, and the version of what follows."""
+
+_CHECKSUM_BYTES = 4
+
+
+class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
+    """
+    What another machine must know to go on.
+
+    Attributes:
+        upload_id: None if Initiate was sent and its answer not seen.
+        whole_crc64: CRC-64 of the whole source if Complete may have been sent, else None.
+        started_at: Unix seconds, as in the journal's INTENT.
+        target: What the key held at the start; meaningless unless ``target_known``.
+    """
+
+    job_id: str
+    endpoint: str
+    region: str
+    bucket: str
+    key: str
+    upload_id: str | None
+    total_bytes: int
+    part_bytes: int
+    started_at: int
+    ownership_token: str = ""
+    whole_crc64: int | None = None
+    target: TargetState | None = None
+    target_known: bool = False
+
+
+def encode(token: ResumeToken) -> str:
+    """The token as text: letters, digits, ``-`` and ``_`` only."""
+    payload = msgspec.msgpack.encode(token)
+    checksum = zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "big")
+    return PREFIX + base64.urlsafe_b64encode(payload + checksum).decode("ascii").rstrip("=")
+
+
+def decode(text: str) -> ResumeToken:
+    """
+    Read a token; white space around and inside it, as mail programs add, is ignored.
+
+    Raises:
+        InvalidInput: It is no token, of another version, or was damaged on its way.
+    """
+    compact = "".join(text.split())
+    if not compact.startswith(PREFIX):
+        raise InvalidInput(
+            "this is not a resume token that this version reads",
+            advice=f"A token starts with {PREFIX}; copy it again, or name oss://bucket/key instead.",
+        )
+    body = compact[len(PREFIX) :]
+    try:
+        data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+        payload, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+        if zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "big") != checksum:
+            raise _damaged()
+        return msgspec.msgpack.decode(payload, type=ResumeToken)
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise _damaged() from error
+
+
+def _damaged() -> InvalidInput:
+    return InvalidInput(
+        "the resume token is damaged or incomplete",
+        advice="Copy all of it again, or name oss://bucket/key instead.",
+    )

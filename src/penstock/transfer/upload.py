@@ -1,0 +1,773 @@
+"""A multipart upload, decided step by step: events in, commands out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from penstock.errors import (
+    Committed,
+    Forbidden,
+    IncompleteUpload,
+    InvalidInput,
+    NoSuchUpload,
+    PenstockError,
+    ServiceError,
+)
+from penstock.transfer import commands as do
+from penstock.transfer import events as on
+from penstock.transfer import failures
+from penstock.transfer.hashing import PartHashing
+from penstock.transfer.job import Beginning, Fresh, FromJournal, FromKey, UploadJob, UploadSettings
+from penstock.transfer.journal import Completing, End, EndKind, PartStored, Source, TargetState
+from penstock.transfer.listing import PartListing
+from penstock.transfer.outcome import CleanUp, Outcome, OutcomeKind, Stored
+from penstock.transfer.plan import Plan, part_plan
+from penstock.transfer.progress import Progress
+from penstock.transfer.removal import Removal
+from penstock.transfer.resolve import Resolution, Verdict, is_ours
+from penstock.transfer.resume import Reconciled, reconcile
+from penstock.transfer.search import Candidate, UploadSearch, unborn
+from penstock.transfer.standing import Standing
+
+MAX_ROUNDS = 3
+"""How often a source may change, or OSS may disown stored parts, before the transfer gives up."""
+
+_JOURNAL_COMMANDS = (do.AppendJournal, do.DeleteJournal)
+
+
+class State(StrEnum):
+    NEW = "new"
+    INSPECTING_TARGET = "inspecting the target"
+    SEARCHING = "searching for the upload"
+    INITIATING = "initiating"
+    LISTING = "listing parts"
+    HASHING = "comparing parts"
+    SENDING = "sending"
+    CHECKING = "checking before completion"
+    COMPLETING = "completing"
+    RESOLVING = "resolving"
+    STOPPING = "stopping"
+    CLEANING_UP = "cleaning up"
+    ENDED = "ended"
+
+
+Step = PartListing | PartHashing | UploadSearch | Resolution | Removal
+
+
+class UploadMachine:
+    """
+    Decides the next step of a multipart upload, and takes none.
+
+    Hand in `Started` first (or `CancelRequested`, to cancel what a journal describes), carry out the commands
+    that `handle` returns, and hand in what comes of them, until `Report`.
+
+    Always:
+        * No SendPart after AbortRequested; no request but clean-up after it, and clean-up only for a cancel.
+        * Complete only when every part of the plan is acknowledged, their count and the sum of their sizes are
+          right, and the source is the revision they were sent from. The CRC-64 of the whole is combined from
+          local part CRCs.
+        * A durable INTENT comes before Initiate, a durable COMPLETING before Complete, a durable END before
+          AbortUpload (unless the journal cannot be written any more).
+        * Exactly one Report. Success is never reported as an abort, nor an abort as success.
+        * Acknowledged bytes never fall, across abort and resume too.
+        * An error of ListParts other than NoSuchUpload never begins a new upload.
+        * A part is waiting, in flight or acknowledged: never none of them. At most ``parallel`` are in flight.
+
+    Args:
+        job: What goes where. After a journal it is `penstock.transfer.job.resumed_job`.
+        settings: How.
+        beginning: Where it begins; None is `Fresh`.
+        resolve_only: Only find out what became of an unanswered Complete, then report: COMMITTED, FAILED with
+            `penstock.errors.UploadLost`, or ABORTED (not committed, can be resumed).
+
+    Raises:
+        InvalidInput: The source cannot be cut into parts of the wanted size.
+
+    Example:
+        >>> job = UploadJob(job_id="j", endpoint="oss-cn-hangzhou.aliyuncs.com", region="cn-hangzhou",
+        ...                 bucket="b", key="k", source=None, total_bytes=5)
+        >>> machine = UploadMachine(job, UploadSettings(protect_target=False))
+        >>> [type(command).__name__ for command in machine.handle(on.Started(now=1))]
+        ['AppendJournal', 'Initiate']
+        >>> [type(command).__name__ for command in machine.handle(on.UploadInitiated(upload_id="u"))]
+        ['AppendJournal', 'SendPart']
+    """
+
+    def __init__(
+        self,
+        job: UploadJob,
+        settings: UploadSettings | None = None,
+        beginning: Beginning | None = None,
+        *,
+        resolve_only: bool = False,
+    ) -> None:
+        self.settings = settings or UploadSettings()
+        self.state = State.NEW
+        self.outcome: Outcome | None = None
+        self._beginning = beginning or Fresh()
+        self._standing = Standing(job, self._beginning, trust_identity=self.settings.trust_identity)
+        self._ledger = self._standing.ledger
+        self._resolve_only = resolve_only
+        self._step: Step | None = None
+        self._reconciled: Reconciled | None = None
+        self._candidates: list[Candidate] = []
+        self._now = 0
+        self._rounds = 0
+        self._last: list[do.Command] = []
+        self._draining = False
+        self._cancelling = False
+        self._upload_gone = False
+        self._is_over = False
+        self._object_made = False
+        self._reason = ""
+        self._failure: PenstockError | None = None
+        self._refusal: PenstockError | None = None
+        self._stored: Stored | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return self._ledger.progress()
+
+    @property
+    def upload_id(self) -> str | None:
+        return self._standing.upload_id
+
+    @property
+    def resume_token(self) -> str | None:
+        """Text to go on from anywhere, as of now; None while there is nothing on OSS to go on with."""
+        return self._standing.resume_token()
+
+    def handle(self, event: on.Event) -> list[do.Command]:
+        """
+        Take note of what happened and say what to do next.
+
+        Returns:
+            Commands in order, journal commands first; often none. After `Report` always none, unless its
+            own list failed at the journal.
+        """
+        if isinstance(event, on.JournalFailed):
+            commands = self._on_journal_failed(event.error)
+        else:
+            self._note_carried_out()
+            commands = [] if self.state is State.ENDED else self._on(event)
+        self._last = commands
+        return commands
+
+    def _on(self, event: on.Event) -> list[do.Command]:
+        match event:
+            case on.Started(now=now):
+                self._now = now
+                return self._begin() if self.state is State.NEW else []
+            case on.AbortRequested(reason=reason):
+                return self._on_stop_requested(reason)
+            case on.CancelRequested():
+                self._cancelling = True
+                return self._on_stop_requested("cancel")
+            case on.DrainRequested():
+                return self._on_drain_requested()
+            case on.DrainTimedOut():
+                return self._on_stop_requested("drain") if self._draining else []
+            case on.RequestsStopped():
+                return self._on_quiet() if self.state is State.STOPPING else []
+        return self._on_step(event) if self._step is not None else self._on_answer(event)
+
+    def _on_answer(self, event: on.Event) -> list[do.Command]:
+        match event:
+            case on.UploadInitiated(upload_id=upload_id):
+                return self._on_initiated(upload_id)
+            case on.InitiateFailed(error=error, request_sent=request_sent):
+                return self._on_initiate_failed(error, request_sent)
+            case on.PartSent():
+                return self._on_part_sent(event)
+            case on.PartFailed(number=number, error=error, is_final=is_final, sent_bytes=sent_bytes):
+                return self._on_part_failed(number, error, is_final, sent_bytes)
+            case on.CompleteSucceeded():
+                return self._on_complete_succeeded(event)
+            case on.CompleteFailed(error=error):
+                return self._on_complete_failed(error)
+            case on.CompleteUnanswered(error=error, request_sent=request_sent):
+                return self._on_complete_unanswered(error, request_sent)
+            case on.TargetInspected(target=target, server_time=server_time):
+                return self._on_target_inspected(target, server_time)
+            case on.InspectTargetFailed(error=error):
+                return self._on_inspect_target_failed(error)
+            case on.SourceInspected(source=source) if self.state is State.CHECKING:
+                return self._on_source_inspected(source)
+            case on.InspectSourceFailed(error=error) if self.state is State.CHECKING:
+                return self._fail(error)
+        return []
+
+    def _on_step(self, event: on.Event) -> list[do.Command]:
+        assert self._step is not None
+        return self._after(self._step.handle(event))
+
+    def _enter(self, state: State, step: Step) -> list[do.Command]:
+        if self._draining:
+            return self._stop("drain")
+        self.state = state
+        self._step = step
+        return self._after(step.begin())
+
+    def _after(self, commands: list[do.Command]) -> list[do.Command]:
+        step = self._step
+        if step is None or not step.done:
+            return commands
+        self._step = None
+        match step:
+            case PartListing():
+                return self._after_listing(step)
+            case PartHashing():
+                return self._after_hashing(step)
+            case UploadSearch():
+                return self._after_search(step)
+            case Resolution():
+                return self._after_resolution(step)
+            case Removal():
+                return self._after_removal(step)
+
+    def _note_carried_out(self) -> None:
+        standing = self._standing
+        for command in self._last:
+            match command:
+                case do.Initiate():
+                    standing.request_started = standing.initiate_in_doubt = True
+                case do.SendPart():
+                    standing.request_started = True
+                case do.Complete():
+                    standing.request_started = standing.complete_in_doubt = True
+
+    def _on_journal_failed(self, error: PenstockError) -> list[do.Command]:
+        self._standing.journal_failed = True
+        dropped: list[do.Command] = [
+            command for command in self._last if not isinstance(command, _JOURNAL_COMMANDS)
+        ]
+        if len(dropped) == len(self._last):
+            return []
+        if self.state in (State.STOPPING, State.CLEANING_UP, State.ENDED):
+            return dropped
+        for command in dropped:
+            if isinstance(command, do.SendPart):
+                self._ledger.untake(command.number)
+        return self._fail(error)
+
+    # --- the beginning
+
+    def _begin(self) -> list[do.Command]:
+        end = self._beginning.view.end if isinstance(self._beginning, FromJournal) else None
+        if end is not None and end.kind is not EndKind.COMMITTED:
+            error = failures.already_ended(self._standing.name, end.kind)
+            return self._report(self._standing.outcome(OutcomeKind.FAILED, error=error, is_over=True))
+        if end is not None:
+            return self._resolve()
+        if self._standing.complete_in_doubt or (self._resolve_only and self._standing.upload_id is not None):
+            return self._resolve()
+        if self._resolve_only:
+            return self._report(self._standing.outcome(OutcomeKind.ABORTED, reason="resolve"))
+        intent = self._standing.intent
+        if self.settings.protect_target and (intent is None or intent.target_known):
+            self.state = State.INSPECTING_TARGET
+            return [do.InspectTarget()]
+        return self._after_target(None, self._now, target_known=False)
+
+    def _after_target(
+        self, target: TargetState | None, started_at: int, *, target_known: bool
+    ) -> list[do.Command]:
+        standing = self._standing
+        if standing.intent is None:
+            standing.intent = standing.new_intent(
+                started_at=started_at, target=target, target_known=target_known
+            )
+        if isinstance(self._beginning, FromKey):
+            return self._search()
+        if standing.upload_id is not None:
+            return self._list_parts()
+        return self._search() if standing.initiate_in_doubt else self._initiate()
+
+    def _initiate(self) -> list[do.Command]:
+        standing = self._standing
+        assert standing.intent is not None
+        if self._draining:
+            return self._stop("drain")
+        commands = standing.write_revision()
+        standing.initiate_in_doubt = False
+        standing.source_in_doubt = False
+        self.state = State.INITIATING
+        initiate = do.Initiate(options=standing.intent.options, forbid_overwrite=self._forbid_overwrite())
+        return [*commands, initiate]
+
+    def _on_initiated(self, upload_id: str) -> list[do.Command]:
+        if self.state not in (State.INITIATING, State.STOPPING):
+            return []
+        commands: list[do.Command] = [*self._standing.write_upload(upload_id, adopted=False)]
+        return commands if self.state is State.STOPPING else [*commands, *self._send()]
+
+    def _on_initiate_failed(self, error: PenstockError, request_sent: bool) -> list[do.Command]:
+        self._standing.initiate_in_doubt = request_sent
+        if self.state is State.STOPPING:
+            return []
+        if not request_sent:
+            return self._fail(self._overwrite_refused(error))
+        self._rounds += 1
+        return self._fail(error) if self._rounds > MAX_ROUNDS else self._search()
+
+    # --- finding an upload that is there already
+
+    def _search(self) -> list[do.Command]:
+        if isinstance(self._beginning, FromKey):
+            return self._enter(State.SEARCHING, UploadSearch(lambda upload: True))
+        return self._enter(State.SEARCHING, UploadSearch(self._standing.begun_since_start()))
+
+    def _after_search(self, search: UploadSearch) -> list[do.Command]:
+        if search.error is not None:
+            return self._fail(search.error)
+        if isinstance(self._beginning, FromKey) and not self._standing.initiate_in_doubt:
+            self._candidates = [candidate for candidate in search.candidates if candidate[1]]
+            return self._try_next_candidate()
+        found = unborn(search.candidates)
+        if len(found) == 1:
+            standing = self._standing
+            revision = standing.write_revision()
+            standing.source_in_doubt = False
+            return [*revision, *standing.write_upload(found[0].upload_id, adopted=True), *self._send()]
+        self._standing.unclaimed_uploads = tuple(upload.upload_id for upload in found)
+        return self._initiate()
+
+    def _try_next_candidate(self) -> list[do.Command]:
+        standing = self._standing
+        while self._candidates:
+            upload, listed = self._candidates.pop(0)
+            plan = _plan_of(standing.job, listed)
+            reconciled = reconcile(plan, listed, {}, source_unchanged=False) if plan is not None else None
+            if plan is not None and reconciled is not None and reconciled.to_compare:
+                self._ledger.replan(plan)
+                standing.upload_id = upload.upload_id
+                standing.is_candidate = True
+                return self._compare(reconciled)
+        standing.upload_id = None
+        return self._fail(failures.nothing_to_adopt(standing.name))
+
+    # --- what is stored already
+
+    def _list_parts(self) -> list[do.Command]:
+        assert self._standing.upload_id is not None
+        return self._enter(State.LISTING, PartListing(self._standing.upload_id))
+
+    def _after_listing(self, listing: PartListing) -> list[do.Command]:
+        if listing.gone:
+            return self._resolve()
+        if listing.error is not None:
+            return self._fail(listing.error)
+        known = {**self._standing.known, **self._ledger.stored}
+        unchanged = not self._standing.source_in_doubt
+        return self._compare(reconcile(self._ledger.plan, listing.parts, known, source_unchanged=unchanged))
+
+    def _compare(self, reconciled: Reconciled) -> list[do.Command]:
+        self._reconciled = reconciled
+        return self._enter(State.HASHING, PartHashing(reconciled.to_compare, self.settings.parallel))
+
+    def _after_hashing(self, hashing: PartHashing) -> list[do.Command]:
+        standing = self._standing
+        reconciled = self._reconciled
+        assert reconciled is not None
+        if hashing.error is not None:
+            return self._fail(hashing.error)
+        if standing.is_candidate and not hashing.matching:
+            return self._try_next_candidate()
+        kept = sorted((*reconciled.kept, *hashing.matching), key=lambda part: part.number)
+        differing = sorted((*hashing.differing, *reconciled.resized))
+        if standing.source_in_doubt and self._is_another_source(kept, differing):
+            return self._fail(failures.source_changed(standing.name, kept, differing))
+        return self._go_on_with(kept, hashing.matching)
+
+    def _is_another_source(self, kept: list[PartStored], differing: list[int]) -> bool:
+        if self.settings.keep_matching:
+            return False
+        intent = self._standing.intent
+        assert intent is not None
+        resized = not self._standing.is_candidate and intent.total_bytes != self._ledger.plan.total_bytes
+        return bool(differing) or (resized and bool(kept))
+
+    def _go_on_with(self, kept: list[PartStored], compared: list[PartStored]) -> list[do.Command]:
+        standing = self._standing
+        numbers = {part.number for part in kept}
+        self._ledger.forget([number for number in self._ledger.stored if number not in numbers])
+        self._ledger.resume(part for part in kept if part.number not in self._ledger.stored)
+        standing.source_in_doubt = False
+        standing.is_candidate = False
+        commands: list[do.Command] = [*standing.write_revision()]
+        for part in kept if commands else compared:
+            commands += standing.write_down(part, durable=False)
+        return [*commands, *self._send()]
+
+    # --- sending
+
+    def _send(self) -> list[do.Command]:
+        if self._draining:
+            return [] if self._ledger.in_flight else self._stop("drain")
+        if self._upload_gone:
+            return [] if self._ledger.in_flight else self._resolve()
+        self.state = State.SENDING
+        self._step = None
+        if self._ledger.all_stored:
+            return self._check_source()
+        assert self._standing.upload_id is not None
+        commands: list[do.Command] = []
+        while self._ledger.has_waiting and len(self._ledger.in_flight) < self.settings.parallel:
+            part = self._ledger.take()
+            commands.append(
+                do.SendPart(
+                    upload_id=self._standing.upload_id,
+                    number=part.number,
+                    offset=part.offset,
+                    size_bytes=part.size_bytes,
+                )
+            )
+        return commands
+
+    def _on_part_sent(self, sent: on.PartSent) -> list[do.Command]:
+        if sent.number not in self._ledger.in_flight:
+            return []
+        part = self._ledger.plan.part(sent.number)
+        if sent.size_bytes != part.size_bytes:
+            short = failures.short_part(part, sent.size_bytes)
+            return self._on_part_failed(part.number, short, is_final=True, sent_bytes=0)
+        if sent.stored_crc64 is not None and sent.stored_crc64 != sent.crc64:
+            altered = failures.altered_part(self._standing.name, part.number, sent.crc64, sent.stored_crc64)
+            return self._on_part_failed(part.number, altered, is_final=False, sent_bytes=0)
+        stored = PartStored(
+            number=part.number,
+            offset=part.offset,
+            size_bytes=part.size_bytes,
+            crc64=sent.crc64,
+            etag=sent.etag,
+        )
+        self._ledger.acknowledge(stored)
+        commands: list[do.Command] = [*self._standing.write_down(stored, durable=False)]
+        return commands if self.state is State.STOPPING else [*commands, *self._send()]
+
+    def _on_part_failed(
+        self, number: int, error: PenstockError, is_final: bool, sent_bytes: int
+    ) -> list[do.Command]:
+        if number not in self._ledger.in_flight:
+            return []
+        self._ledger.put_back(number, sent_bytes)
+        if self.state is State.STOPPING:
+            return []
+        if isinstance(error, NoSuchUpload):
+            self._upload_gone = True
+        elif is_final or self._ledger.attempts(number) >= self.settings.part_attempts:
+            return self._fail(error)
+        return self._send()
+
+    # --- the last look before completion
+
+    def _check_source(self) -> list[do.Command]:
+        self.state = State.CHECKING
+        return self._check_target() if self._standing.job.source is None else [do.InspectSource()]
+
+    def _on_source_inspected(self, source: Source | None) -> list[do.Command]:
+        standing = self._standing
+        assert standing.intent is not None
+        if source is not None and source.is_same_revision(standing.intent.source):
+            return self._check_target()
+        self._rounds += 1
+        if source is None or self._rounds > MAX_ROUNDS:
+            return self._fail(failures.source_keeps_changing(standing.name))
+        stored = dict(self._ledger.stored)
+        standing.job = msgspec.structs.replace(standing.job, source=source, total_bytes=source.size_bytes)
+        standing.source_in_doubt = True
+        standing.announced_crc64 = None
+        try:
+            plan = part_plan(source.size_bytes, self._ledger.plan.part_bytes)
+        except InvalidInput as error:
+            return self._fail(error)
+        self._ledger.replan(plan)
+        listed = {
+            number: on.ListedPart(number=number, size_bytes=part.size_bytes, etag=part.etag, crc64=part.crc64)
+            for number, part in stored.items()
+        }
+        return self._compare(reconcile(plan, listed, {}, source_unchanged=False))
+
+    def _check_target(self) -> list[do.Command]:
+        intent = self._standing.intent
+        assert intent is not None
+        if self.settings.protect_target and intent.target_known:
+            return [do.InspectTarget()]
+        return self._complete()
+
+    def _on_target_inspected(self, target: TargetState | None, server_time: int | None) -> list[do.Command]:
+        match self.state:
+            case State.INSPECTING_TARGET | State.CHECKING:
+                if self._standing.intent is not None and not self._target_is_as_before(target):
+                    if is_ours(target, self._standing.proof()):
+                        return self._commit_by_evidence(target)
+                    return self._fail(failures.target_changed(self._standing.name))
+                if self.state is State.CHECKING:
+                    return self._complete()
+                started_at = self._now if server_time is None else server_time
+                return self._after_target(target, started_at, target_known=True)
+        return []
+
+    def _on_inspect_target_failed(self, error: PenstockError) -> list[do.Command]:
+        match self.state:
+            case State.INSPECTING_TARGET if isinstance(error, Forbidden) and self._standing.intent is None:
+                return self._after_target(None, self._now, target_known=False)
+            case State.INSPECTING_TARGET | State.CHECKING:
+                return self._fail(error)
+        return []
+
+    def _target_is_as_before(self, target: TargetState | None) -> bool:
+        assert self._standing.intent is not None
+        before = self._standing.intent.target
+        if before is None or target is None:
+            return before is target
+        return before.is_same_object(target)
+
+    # --- completion
+
+    def _complete(self) -> list[do.Command]:
+        standing = self._standing
+        if self._draining:
+            return self._stop("drain")
+        try:
+            self._ledger.check_complete()
+        except IncompleteUpload as error:
+            return self._fail(error)
+        crc64 = self._ledger.whole_crc64()
+        assert crc64 is not None
+        assert standing.upload_id is not None
+        standing.announced_crc64 = crc64
+        self.state = State.COMPLETING
+        plan = self._ledger.plan
+        ordered = (self._ledger.stored[number] for number in range(1, plan.count + 1))
+        announcement = Completing(part_count=plan.count, total_bytes=plan.total_bytes, crc64=crc64)
+        return [
+            *standing.write_down(announcement, durable=True),
+            do.Complete(
+                upload_id=standing.upload_id,
+                parts=tuple(do.PartTag(part.number, part.etag) for part in ordered),
+                forbid_overwrite=self._forbid_overwrite(),
+                crc64=crc64,
+            ),
+        ]
+
+    def _on_complete_succeeded(self, done: on.CompleteSucceeded) -> list[do.Command]:
+        standing = self._standing
+        if not standing.complete_in_doubt or self.state not in (State.COMPLETING, State.STOPPING):
+            return []
+        standing.complete_in_doubt = False
+        expected = standing.announced_crc64
+        assert expected is not None
+        if done.crc64 is not None and done.crc64 != expected:
+            self._object_made = True
+            return self._fail_for_good(failures.altered_object(standing.name, expected, done.crc64))
+        self._stored = Stored(
+            etag=done.etag,
+            crc64=expected,
+            size_bytes=self._ledger.plan.total_bytes,
+            version_id=done.version_id,
+        )
+        return [] if self.state is State.STOPPING else self._committed(self._stored)
+
+    def _on_complete_failed(self, error: PenstockError) -> list[do.Command]:
+        if self.state not in (State.COMPLETING, State.STOPPING):
+            return []
+        status = error.status if isinstance(error, ServiceError) else 500
+        if isinstance(error, NoSuchUpload) or status >= 500:
+            return [] if self.state is State.STOPPING else self._resolve()
+        self._standing.complete_in_doubt = False
+        if error.code == "CallbackFailed":
+            self._object_made = True
+            return self._fail_for_good(error)
+        if self.state is State.STOPPING:
+            return []
+        if error.code == failures.FILE_ALREADY_EXISTS:
+            self._refusal = error
+            return self._resolve()
+        if error.code == "InvalidPart" and self._rounds < MAX_ROUNDS:
+            self._rounds += 1
+            return self._list_parts()
+        return self._fail(error)
+
+    def _on_complete_unanswered(self, error: PenstockError, request_sent: bool) -> list[do.Command]:
+        if self.state not in (State.COMPLETING, State.STOPPING):
+            return []
+        self._standing.complete_in_doubt = request_sent
+        if self.state is State.STOPPING:
+            return []
+        return self._resolve() if request_sent else self._fail(error)
+
+    def _resolve(self) -> list[do.Command]:
+        settle_s = 0.0 if self._refusal is not None else self.settings.settle_s
+        standing = self._standing
+        return self._enter(State.RESOLVING, Resolution(standing.upload_id, standing.proof(), settle_s))
+
+    def _after_resolution(self, resolution: Resolution) -> list[do.Command]:
+        standing = self._standing
+        if resolution.error is not None:
+            return self._fail(resolution.error)
+        if resolution.verdict is Verdict.COMMITTED:
+            return self._commit_by_evidence(resolution.target)
+        if resolution.verdict is Verdict.LOST:
+            # An unanswered Complete stays in doubt: the object may have been made, and been written over.
+            return self._fail_for_good(failures.upload_lost(standing.name))
+        standing.complete_in_doubt = False
+        if self._resolve_only:
+            return self._report(standing.outcome(OutcomeKind.ABORTED, reason="resolve"))
+        if self._refusal is not None:
+            return self._fail(self._overwrite_refused(self._refusal))
+        self._rounds += 1
+        if self._rounds > MAX_ROUNDS:
+            return self._fail(failures.complete_without_effect(standing.name, self._rounds))
+        return self._list_parts()
+
+    def _commit_by_evidence(self, target: TargetState | None) -> list[do.Command]:
+        assert target is not None
+        crc64 = self._standing.proof().crc64 if target.crc64 is None else target.crc64
+        self._standing.complete_in_doubt = False
+        return self._committed(
+            Stored(
+                etag=target.etag,
+                crc64=crc64 or 0,
+                size_bytes=target.size_bytes,
+                version_id=target.version_id,
+                by_evidence=True,
+            )
+        )
+
+    # --- stopping
+
+    def _on_stop_requested(self, reason: str) -> list[do.Command]:
+        if self.state in (State.STOPPING, State.CLEANING_UP):
+            return []
+        return self._stop(reason)
+
+    def _on_drain_requested(self) -> list[do.Command]:
+        if self.state in (State.STOPPING, State.CLEANING_UP):
+            return []
+        self._draining = True
+        must_wait = self._ledger.in_flight or self.state in (State.INITIATING, State.COMPLETING)
+        return [] if must_wait else self._stop("drain")
+
+    def _stop(self, reason: str) -> list[do.Command]:
+        self.state = State.STOPPING
+        self._step = None
+        self._reason = reason
+        return [do.StopRequests(reason=reason)]
+
+    def _fail(self, error: PenstockError) -> list[do.Command]:
+        if self._failure is None:
+            self._failure = error
+        return [] if self.state is State.STOPPING else self._stop("failure")
+
+    def _fail_for_good(self, error: PenstockError) -> list[do.Command]:
+        self._is_over = True
+        return self._fail(error)
+
+    def _on_quiet(self) -> list[do.Command]:
+        self._ledger.put_back_all()
+        if self._stored is not None:
+            return self._committed(self._stored)
+        if self._cancelling and not self._object_made:
+            return self._clean_up()
+        if self._failure is not None:
+            return self._failed(self._failure)
+        outcome = self._standing.outcome(OutcomeKind.ABORTED, reason=self._reason)
+        return self._report(outcome, *(() if self._standing.is_journaled else (do.DeleteJournal(),)))
+
+    def _clean_up(self) -> list[do.Command]:
+        standing = self._standing
+        self._reason = "cancel"
+        if not standing.may_be_on_server:
+            standing.unclaimed_uploads = () if standing.upload_id is None else (standing.upload_id,)
+            return self._cancelled(CleanUp.PENDING if standing.is_candidate else CleanUp.VERIFIED, None)
+        removal = Removal(
+            standing.upload_id,
+            standing.begun_since_start(),
+            standing.proof(),
+            complete_in_doubt=standing.complete_in_doubt,
+        )
+        self.state = State.CLEANING_UP
+        self._step = removal
+        pending = standing.write_down(End(kind=EndKind.CANCEL_PENDING), durable=True)
+        return [*standing.write_beginning(), *pending, *removal.begin()]
+
+    def _after_removal(self, removal: Removal) -> list[do.Command]:
+        assert removal.clean_up is not None
+        standing = self._standing
+        standing.upload_id = removal.upload_id
+        standing.complete_in_doubt = removal.complete_in_doubt
+        standing.unclaimed_uploads = removal.unclaimed_uploads
+        if removal.committed is not None:
+            return self._commit_by_evidence(removal.committed)
+        return self._cancelled(removal.clean_up, removal.error)
+
+    # --- the end
+
+    def _committed(self, stored: Stored) -> list[do.Command]:
+        outcome = self._standing.outcome(
+            OutcomeKind.COMMITTED, committed=Committed.YES, stored=stored, is_over=True
+        )
+        return self._report(outcome, *self._write_end(EndKind.COMMITTED), do.DeleteJournal())
+
+    def _cancelled(self, clean_up: CleanUp, error: PenstockError | None) -> list[do.Command]:
+        is_verified = clean_up is CleanUp.VERIFIED
+        outcome = self._standing.outcome(
+            OutcomeKind.CANCELLED, error=error, reason="cancel", clean_up=clean_up, is_over=is_verified
+        )
+        if not is_verified:
+            return self._report(outcome)
+        return self._report(outcome, *self._write_end(EndKind.CANCELLED), do.DeleteJournal())
+
+    def _failed(self, error: PenstockError) -> list[do.Command]:
+        standing = self._standing
+        outcome = standing.outcome(
+            OutcomeKind.FAILED,
+            committed=Committed.YES if self._object_made else None,
+            error=error,
+            is_over=self._is_over,
+        )
+        if self._is_over:
+            return self._report(outcome, *self._write_end(EndKind.FAILED, error.code))
+        if not standing.may_be_on_server:
+            return self._report(outcome, *self._write_end(EndKind.FAILED, error.code), do.DeleteJournal())
+        return self._report(outcome)
+
+    def _write_end(self, kind: EndKind, detail: str = "") -> list[do.AppendJournal]:
+        if not self._standing.is_journaled:
+            return []
+        return self._standing.write_down(End(kind=kind, detail=detail), durable=True)
+
+    def _report(self, outcome: Outcome, *journal: do.AppendJournal | do.DeleteJournal) -> list[do.Command]:
+        self.state = State.ENDED
+        self._step = None
+        self.outcome = outcome
+        return [*journal, do.Report(outcome=outcome)]
+
+    def _forbid_overwrite(self) -> bool:
+        return self.settings.forbid_overwrite or self._target_was_absent()
+
+    def _target_was_absent(self) -> bool:
+        intent = self._standing.intent
+        return (
+            self.settings.protect_target
+            and intent is not None
+            and intent.target_known
+            and intent.target is None
+        )
+
+    def _overwrite_refused(self, error: PenstockError) -> PenstockError:
+        was_absent = self._target_was_absent() and not self.settings.forbid_overwrite
+        return failures.target_error(self._standing.name, error, was_absent=was_absent)
+
+
+def _plan_of(job: UploadJob, listed: dict[int, on.ListedPart]) -> Plan | None:
+    """The plan that an upload found by key was cut with, or None if no plan of this source fits its parts."""
+    part_bytes = job.part_bytes or max(part.size_bytes for part in listed.values())
+    try:
+        return part_plan(job.total_bytes, part_bytes)
+    except InvalidInput:
+        # A source shorter than the smallest part is one part, whatever the part size was.
+        return part_plan(job.total_bytes) if set(listed) == {1} and job.part_bytes is None else None
