@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -21,12 +22,13 @@ from penstock.client.credentials import (
     find_credentials,
 )
 from penstock.errors import CredentialsMissing, InvalidInput, PenstockError, TimedOut
-from penstock.net.errand import Errands
+from penstock.net.errand import Errand, Errands
 from penstock.net.latch import Latch, Tripped
 
 ID, SECRET, TOKEN = "LTAI5tQwertyuiop", "s3cr3tS3cr3tS3cr3t", "t0kenT0kenT0ken"
 NOW = 1_790_000_000
 WAIT_S = 10.0
+T = TypeVar("T")
 
 OSS = {"OSS_ACCESS_KEY_ID": ID, "OSS_ACCESS_KEY_SECRET": SECRET}
 ALIBABA_CLOUD = {
@@ -313,9 +315,21 @@ def test_a_file_with_an_expiry_is_read_again_from_the_same_profile(tmp_path: Pat
 # Keeping
 
 
+class CountedErrands(Errands):
+    """Counts what was started, at the moment it is."""
+
+    def __init__(self) -> None:
+        super().__init__(8, "test-credentials")
+        self.starts = 0
+
+    def start(self, fn: Callable[[], T]) -> Errand[T]:
+        self.starts += 1
+        return super().start(fn)
+
+
 @pytest.fixture
-def errands() -> Errands:
-    return Errands(8, "test-credentials")
+def errands() -> CountedErrands:
+    return CountedErrands()
 
 
 class Clock:
@@ -365,7 +379,7 @@ def provider(clock: Clock) -> Iterator[Provider]:
 
 
 @pytest.fixture
-def cached(provider: Provider, clock: Clock, errands: Errands) -> CachedCredentials:
+def cached(provider: Provider, clock: Clock, errands: CountedErrands) -> CachedCredentials:
     return CachedCredentials(provider, start=errands.start, clock=clock)
 
 
@@ -387,7 +401,7 @@ def test_credentials_are_asked_for_once_while_they_hold(
     assert provider.calls == 1
 
 
-def test_credentials_that_never_expire_are_asked_for_once(clock: Clock, errands: Errands) -> None:
+def test_credentials_that_never_expire_are_asked_for_once(clock: Clock, errands: CountedErrands) -> None:
     provider = Provider(clock, lasts_s=None)
     cached = CachedCredentials(provider, start=errands.start, clock=clock)
     cached.get(Latch())
@@ -395,7 +409,7 @@ def test_credentials_that_never_expire_are_asked_for_once(clock: Clock, errands:
     assert cached.get(Latch()).access_key_id == "id1"
 
 
-def test_lasting_credentials_are_given_without_a_thread(clock: Clock, errands: Errands) -> None:
+def test_lasting_credentials_are_given_without_a_thread(clock: Clock, errands: CountedErrands) -> None:
     cached = CachedCredentials(Credentials(ID, SECRET), start=errands.start, clock=clock)
     assert cached.get(Latch()) == Credentials(ID, SECRET)
     assert errands.threads == 0
@@ -429,18 +443,20 @@ def test_a_renewal_is_fetched_beside_the_old_ones_and_nobody_waits(
 
 
 def test_a_failed_renewal_leaves_the_old_ones_and_is_not_tried_for_each_call(
-    cached: CachedCredentials, provider: Provider, clock: Clock
+    cached: CachedCredentials, provider: Provider, clock: Clock, errands: CountedErrands
 ) -> None:
     cached.get(Latch())
     provider.fails_with = OSError("no way there")
     clock.now += 3600 - 299
     assert cached.get(Latch()).access_key_id == "id1"
     eventually(lambda: cached._fetch is None)
+    clock.now += 9
     assert cached.get(Latch()).access_key_id == "id1"
-    assert provider.calls == 2
+    assert errands.starts == 2
     provider.fails_with = None
-    clock.now += 11
+    clock.now += 2
     assert cached.get(Latch()).access_key_id == "id1"
+    assert errands.starts == 3
     eventually(lambda: cached.get(Latch()).access_key_id == "id3")
 
 
@@ -456,16 +472,19 @@ def test_expired_credentials_are_never_given(
         cached.get(Latch())
 
 
+@pytest.mark.parametrize(("lasts_s", "quiet_s"), [(120, 60), (12, 10)])
 def test_credentials_for_a_short_time_are_not_asked_for_with_each_call(
-    clock: Clock, errands: Errands
+    clock: Clock, errands: CountedErrands, lasts_s: int, quiet_s: int
 ) -> None:
-    provider = Provider(clock, lasts_s=120)
+    provider = Provider(clock, lasts_s)
     cached = CachedCredentials(provider, start=errands.start, clock=clock)
     cached.get(Latch())
-    clock.now += 59
+    clock.now += quiet_s - 1
     cached.get(Latch())
-    assert provider.calls == 1
-    clock.now += 2
+    assert errands.starts == 1
+    clock.now += 1
+    assert cached.get(Latch()).access_key_id == "id1"
+    assert errands.starts == 2
     eventually(lambda: cached.get(Latch()).access_key_id == "id2")
 
 
@@ -486,7 +505,7 @@ def test_an_abort_leaves_a_hanging_provider_behind(cached: CachedCredentials, pr
 
 
 def test_a_provider_that_hangs_is_given_up_and_its_late_answer_thrown_away(
-    provider: Provider, clock: Clock, errands: Errands
+    provider: Provider, clock: Clock, errands: CountedErrands
 ) -> None:
     cached = CachedCredentials(provider, start=errands.start, clock=clock, timeout_s=0.05)
     provider.go_on.clear()
@@ -531,7 +550,7 @@ def test_an_error_of_our_own_comes_through_as_it_is(cached: CachedCredentials, p
     assert caught.value is provider.fails_with
 
 
-def test_a_provider_that_gives_something_else_is_told_so(clock: Clock, errands: Errands) -> None:
+def test_a_provider_that_gives_something_else_is_told_so(clock: Clock, errands: CountedErrands) -> None:
     def tuples() -> Credentials:
         return (ID, SECRET)  # type: ignore[return-value]
 
@@ -541,14 +560,14 @@ def test_a_provider_that_gives_something_else_is_told_so(clock: Clock, errands: 
     assert SECRET not in str(caught.value)
 
 
-def test_credentials_that_come_expired_are_refused(clock: Clock, errands: Errands) -> None:
+def test_credentials_that_come_expired_are_refused(clock: Clock, errands: CountedErrands) -> None:
     cached = CachedCredentials(Provider(clock, lasts_s=-5), start=errands.start, clock=clock)
     with pytest.raises(CredentialsMissing, match="expired 5 s ago"):
         cached.get(Latch())
 
 
 def test_given_credentials_that_expire_are_used_to_their_end_and_no_longer(
-    clock: Clock, errands: Errands
+    clock: Clock, errands: CountedErrands
 ) -> None:
     given = Credentials(ID, SECRET, TOKEN, NOW + 600)
     cached = CachedCredentials(given, start=errands.start, clock=clock)

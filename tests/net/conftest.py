@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from scripted_peer import PATIENCE_S
 
 from penstock.net import HttpTransport, Latch, NetSettings, Tripped
+
+sys.path.insert(0, str(Path(__file__).parent))  # for scripted_peer, which the tests here share
+
+from scripted_peer import PATIENCE_S
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ class PeerConnection:
         return line, headers, body
 
     def read_to_end(self) -> int:
-        """Counts what comes, below TLS, until the other side ends; ``ended`` then says how: ``fin`` or ``reset``."""
+        """Counts what comes, below TLS, to the end; ``ended`` then says how it came: ``fin`` or ``reset``."""
         total = len(self.buffer)
         buffer = bytearray(1 << 18)
         try:

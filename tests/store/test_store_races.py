@@ -183,7 +183,7 @@ def test_copying_beside_a_delete_copies_all_or_nothing(box: Box) -> None:
             lambda: box.store.copy_object(
                 CopySource(box.name, "key"),
                 box.name,
-                f"copy{turn}",
+                f"copy{turn}",  # noqa: B023
                 lambda _: Attributes(),
             ),
             lambda: box.store.copy_part(CopySource(box.name, "key"), box.name, "parts", upload_id, 1),  # noqa: B023

@@ -212,7 +212,7 @@ class CachedCredentials:
         start: Begins what may hang, on a thread that a waiting call can leave behind.
         clock: Seconds since 1970.
         refresh_before_s: How long before their end new ones are fetched. Credentials that are given for less
-            than twice that time are renewed after half of it.
+            than twice that time are renewed after half of it; none within 10 s, unless they have expired.
         timeout_s: How long a call waits for the provider. One that has not answered by then is given up: what
             it may still give is thrown away, and the next call asks anew.
 

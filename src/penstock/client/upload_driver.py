@@ -223,12 +223,15 @@ class UploadDriver:
     # --- the workers
 
     def _start(self, work: Callable[[Latch], on.Event]) -> None:
-        latch = self._requests
+        # A latch of its own under the one that stops the transfer: a stop reaches the queue before the
+        # requests, so the machine hears of it before anything that it brings about.
+        latch = Latch(self._requests)
         self._running += 1
 
         def run() -> None:
             try:
-                self._events.put(work(latch))
+                with latch:
+                    self._events.put(work(latch))
             finally:
                 self._events.put(None)
 

@@ -214,11 +214,7 @@ class UploadTransfers(Caller):
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
         """The uploads that journals of this user tell of, of all endpoints; unreadable ones are left out."""
         for path in self._state.journal_paths():
-            try:
-                entries, _ = records.records(read_journal(path))
-                view = records.journal_view(entries)
-            except TransferError:
-                continue
+            view = _view(path)
             if view is not None:
                 yield UnfinishedUpload(path, view)
 
@@ -253,7 +249,8 @@ class UploadTransfers(Caller):
         if what.strip().startswith(tokens.PREFIX):
             token = tokens.decode(what)
             path = self._state.journal_path(token.job_id)
-            return (path if path.exists() else None), FromToken(token)
+            view = _view(path)
+            return (path, FromJournal(view)) if view is not None else (None, FromToken(token))
         if not is_oss_url(what):
             raise InvalidInput(
                 f"{what[:80]!r} is neither a resume token nor an oss:// address",
@@ -399,6 +396,17 @@ def _read(file: JournalFile) -> records.JournalView:
         )
     file.truncate(valid_bytes)
     return view
+
+
+def _view(path: Path) -> records.JournalView | None:
+    """What a journal says that another process may be writing; None if it says nothing that is understood."""
+    if not path.exists():
+        return None
+    try:
+        entries, _ = records.records(read_journal(path))
+        return records.journal_view(entries)
+    except TransferError:
+        return None
 
 
 def _total_bytes(beginning: Beginning) -> int:

@@ -205,7 +205,7 @@ class Connection:
             Tripped, ConnectionLost, TimedOut: It did not come.
         """
         while (line_end := self._buffer.find(b"\r\n", self._start, self._end)) < 0:
-            if self._end - self._start > most:
+            if self._end - self._start > most + 1:  # one more may be half of the line end
                 break
             if self._end == MAX_HEAD_BYTES:
                 self._compact()

@@ -97,7 +97,9 @@ class Operation(msgspec.Struct, frozen=True):
         wire = to_wire(request)
         if not self.marks:
             return wire
-        return Wire((*self.marks, *wire.query), wire.headers, wire.body)
+        written = {name for name, _ in wire.query}
+        unwritten = tuple(mark for mark in self.marks if mark[0] not in written)
+        return Wire((*unwritten, *wire.query), wire.headers, wire.body)
 
     def request_from_wire(
         self, query: QueryPairs, headers: Mapping[str, str], body: bytes | None, **path: str

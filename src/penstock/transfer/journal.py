@@ -91,7 +91,8 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
     upload goes on: it then takes back the PART records before it.
 
     Attributes:
-        started_at: Unix seconds when the transfer began, by the clock of OSS where it was known.
+        started_at: Unix seconds when the transfer began.
+        server_clock: ``started_at`` was read from the clock of OSS, not from the local one.
         target: The object that the key held at the start, or None.
         target_known: False if the key could not be inspected (no permission) or was not to be.
         acknowledged_bytes: As shown to the user when a later INTENT was written, so that it does not fall.
@@ -107,6 +108,7 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
     part_bytes: int
     options: ObjectOptions
     started_at: int
+    server_clock: bool = False
     target: TargetState | None = None
     target_known: bool = False
     acknowledged_bytes: int = 0

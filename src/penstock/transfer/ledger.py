@@ -33,6 +33,7 @@ class Ledger:
         self._attempts: dict[int, int] = {}
         self._stored_bytes = 0
         self._resumed: set[int] = set()
+        self._resumed_bytes = 0
         self._in_flight_bytes = 0
         self._shown_bytes = acknowledged_before
 
@@ -86,6 +87,7 @@ class Ledger:
         for part in found:
             self._store(part)
             self._resumed.add(part.number)
+            self._resumed_bytes += part.size_bytes
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Stored parts are stored no more, or no longer equal the source: they wait again."""
@@ -93,7 +95,9 @@ class Ledger:
             part = self.stored.pop(number)
             self._stored_bytes -= part.size_bytes
             self._attempts.pop(number, None)
-            self._resumed.discard(number)
+            if number in self._resumed:
+                self._resumed.remove(number)
+                self._resumed_bytes -= part.size_bytes
             heapq.heappush(self._waiting, number)
 
     def replan(self, plan: Plan) -> None:
@@ -109,6 +113,7 @@ class Ledger:
         self._stored_bytes = sum(part.size_bytes for part in fitting.values())
         self._waiting = [number for number in range(1, plan.count + 1) if number not in fitting]
         self._resumed &= fitting.keys()
+        self._resumed_bytes = sum(fitting[number].size_bytes for number in self._resumed)
         self._doubtful_bytes.clear()
         self._attempts.clear()
 
@@ -143,7 +148,7 @@ class Ledger:
             acknowledged_bytes=min(self._shown_bytes, self.plan.total_bytes),
             in_flight_bytes=self._in_flight_bytes,
             in_doubt_bytes=sum(self._doubtful_bytes.values()),
-            resumed_bytes=sum(self.stored[number].size_bytes for number in self._resumed),
+            resumed_bytes=self._resumed_bytes,
             parts_total=self.plan.count,
             parts_done=len(self.stored),
         )

@@ -82,7 +82,9 @@ class Standing:
                 part_bytes = token.part_bytes
         self.ledger = Ledger(part_plan(job.total_bytes, part_bytes), acknowledged_bytes)
 
-    def new_intent(self, *, started_at: int, target: TargetState | None, target_known: bool) -> Intent:
+    def new_intent(
+        self, *, started_at: int, server_clock: bool, target: TargetState | None, target_known: bool
+    ) -> Intent:
         """The INTENT of an upload that begins now."""
         return Intent(
             job_id=self.job.job_id,
@@ -95,6 +97,7 @@ class Standing:
             part_bytes=self.ledger.plan.part_bytes,
             options=self.job.options,
             started_at=started_at,
+            server_clock=server_clock,
             target=target,
             target_known=target_known,
         )
@@ -107,14 +110,18 @@ class Standing:
             ownership_token=self.intent.options.ownership_token,
             total_bytes=self.intent.total_bytes,
             crc64=self.ledger.whole_crc64() if crc64 is None else crc64,
-            started_at=self.intent.started_at,
+            started_at=self.intent.started_at - self._clock_slack_s,
         )
+
+    @property
+    def _clock_slack_s(self) -> int:
+        assert self.intent is not None
+        return CLOCK_SLACK_S if self.intent.server_clock else UNKNOWN_CLOCK_SLACK_S
 
     def begun_since_start(self) -> Callable[[FoundUpload], bool]:
         """Which uploads of the key are young enough to be ours."""
         assert self.intent is not None
-        slack_s = CLOCK_SLACK_S if self.intent.target_known else UNKNOWN_CLOCK_SLACK_S
-        return begun_since(self.intent.started_at, slack_s)
+        return begun_since(self.intent.started_at, self._clock_slack_s)
 
     @property
     def may_be_on_server(self) -> bool:
@@ -175,6 +182,7 @@ class Standing:
             total_bytes=intent.total_bytes,
             part_bytes=intent.part_bytes,
             started_at=intent.started_at,
+            server_clock=intent.server_clock,
             ownership_token=intent.options.ownership_token,
             whole_crc64=self.announced_crc64 if self.complete_in_doubt else None,
             target=intent.target,
@@ -240,6 +248,7 @@ def _intent_of(token: ResumeToken, job: UploadJob) -> Intent:
         part_bytes=token.part_bytes,
         options=options,
         started_at=token.started_at,
+        server_clock=token.server_clock,
         target=token.target,
         target_known=token.target_known,
     )

@@ -27,7 +27,7 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
     Attributes:
         upload_id: None if Initiate was sent and its answer not seen.
         whole_crc64: CRC-64 of the whole source if Complete may have been sent, else None.
-        started_at: Unix seconds, as in the journal's INTENT.
+        started_at, server_clock: As in the journal's INTENT.
         target: What the key held at the start; meaningless unless ``target_known``.
     """
 
@@ -40,6 +40,7 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
     total_bytes: int
     part_bytes: int
     started_at: int
+    server_clock: bool = False
     ownership_token: str = ""
     whole_crc64: int | None = None
     target: TargetState | None = None

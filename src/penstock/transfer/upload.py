@@ -2,61 +2,40 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections import Counter
 
 import msgspec
 
 from penstock.errors import (
-    Committed,
     Forbidden,
     IncompleteUpload,
     InvalidInput,
     NoSuchUpload,
     PenstockError,
     ServiceError,
+    ServiceUnavailable,
 )
 from penstock.transfer import commands as do
 from penstock.transfer import events as on
 from penstock.transfer import failures
 from penstock.transfer.hashing import PartHashing
 from penstock.transfer.job import Beginning, Fresh, FromJournal, FromKey, UploadJob, UploadSettings
-from penstock.transfer.journal import Completing, End, EndKind, PartStored, Source, TargetState
+from penstock.transfer.journal import Completing, EndKind, PartStored, Source, TargetState
 from penstock.transfer.listing import PartListing
-from penstock.transfer.outcome import CleanUp, Outcome, OutcomeKind, Stored
+from penstock.transfer.machine import State, Step, StoppableMachine
+from penstock.transfer.outcome import OutcomeKind, Stored
 from penstock.transfer.plan import Plan, part_plan
-from penstock.transfer.progress import Progress
-from penstock.transfer.removal import Removal
 from penstock.transfer.resolve import Resolution, Verdict, is_ours
 from penstock.transfer.resume import Reconciled, reconcile
 from penstock.transfer.search import Candidate, UploadSearch, unborn
 from penstock.transfer.standing import Standing
 
 MAX_ROUNDS = 3
-"""How often a source may change, or OSS may disown stored parts, before the transfer gives up."""
-
-_JOURNAL_COMMANDS = (do.AppendJournal, do.DeleteJournal)
-
-
-class State(StrEnum):
-    NEW = "new"
-    INSPECTING_TARGET = "inspecting the target"
-    SEARCHING = "searching for the upload"
-    INITIATING = "initiating"
-    LISTING = "listing parts"
-    HASHING = "comparing parts"
-    SENDING = "sending"
-    CHECKING = "checking before completion"
-    COMPLETING = "completing"
-    RESOLVING = "resolving"
-    STOPPING = "stopping"
-    CLEANING_UP = "cleaning up"
-    ENDED = "ended"
+"""How often each of these may happen before the transfer gives up: an unanswered Initiate, a changed source, parts
+that OSS disowns, a Complete without effect."""
 
 
-Step = PartListing | PartHashing | UploadSearch | Resolution | Removal
-
-
-class UploadMachine:
+class UploadMachine(StoppableMachine):
     """
     Decides the next step of a multipart upload, and takes none.
 
@@ -104,74 +83,14 @@ class UploadMachine:
         resolve_only: bool = False,
     ) -> None:
         self.settings = settings or UploadSettings()
-        self.state = State.NEW
-        self.outcome: Outcome | None = None
-        self._beginning = beginning or Fresh()
-        self._standing = Standing(job, self._beginning, trust_identity=self.settings.trust_identity)
-        self._ledger = self._standing.ledger
+        beginning = beginning or Fresh()
+        super().__init__(Standing(job, beginning, trust_identity=self.settings.trust_identity), beginning)
         self._resolve_only = resolve_only
-        self._step: Step | None = None
         self._reconciled: Reconciled | None = None
         self._candidates: list[Candidate] = []
-        self._now = 0
-        self._rounds = 0
-        self._last: list[do.Command] = []
-        self._draining = False
-        self._cancelling = False
+        self._rounds: Counter[State] = Counter()
         self._upload_gone = False
-        self._is_over = False
-        self._object_made = False
-        self._reason = ""
-        self._failure: PenstockError | None = None
         self._refusal: PenstockError | None = None
-        self._stored: Stored | None = None
-
-    @property
-    def progress(self) -> Progress:
-        return self._ledger.progress()
-
-    @property
-    def upload_id(self) -> str | None:
-        return self._standing.upload_id
-
-    @property
-    def resume_token(self) -> str | None:
-        """Text to go on from anywhere, as of now; None while there is nothing on OSS to go on with."""
-        return self._standing.resume_token()
-
-    def handle(self, event: on.Event) -> list[do.Command]:
-        """
-        Take note of what happened and say what to do next.
-
-        Returns:
-            Commands in order, journal commands first; often none. After `Report` always none, unless its
-            own list failed at the journal.
-        """
-        if isinstance(event, on.JournalFailed):
-            commands = self._on_journal_failed(event.error)
-        else:
-            self._note_carried_out()
-            commands = [] if self.state is State.ENDED else self._on(event)
-        self._last = commands
-        return commands
-
-    def _on(self, event: on.Event) -> list[do.Command]:
-        match event:
-            case on.Started(now=now):
-                self._now = now
-                return self._begin() if self.state is State.NEW else []
-            case on.AbortRequested(reason=reason):
-                return self._on_stop_requested(reason)
-            case on.CancelRequested():
-                self._cancelling = True
-                return self._on_stop_requested("cancel")
-            case on.DrainRequested():
-                return self._on_drain_requested()
-            case on.DrainTimedOut():
-                return self._on_stop_requested("drain") if self._draining else []
-            case on.RequestsStopped():
-                return self._on_quiet() if self.state is State.STOPPING else []
-        return self._on_step(event) if self._step is not None else self._on_answer(event)
 
     def _on_answer(self, event: on.Event) -> list[do.Command]:
         match event:
@@ -199,22 +118,7 @@ class UploadMachine:
                 return self._fail(error)
         return []
 
-    def _on_step(self, event: on.Event) -> list[do.Command]:
-        assert self._step is not None
-        return self._after(self._step.handle(event))
-
-    def _enter(self, state: State, step: Step) -> list[do.Command]:
-        if self._draining:
-            return self._stop("drain")
-        self.state = state
-        self._step = step
-        return self._after(step.begin())
-
-    def _after(self, commands: list[do.Command]) -> list[do.Command]:
-        step = self._step
-        if step is None or not step.done:
-            return commands
-        self._step = None
+    def _after_step(self, step: Step) -> list[do.Command]:
         match step:
             case PartListing():
                 return self._after_listing(step)
@@ -224,33 +128,7 @@ class UploadMachine:
                 return self._after_search(step)
             case Resolution():
                 return self._after_resolution(step)
-            case Removal():
-                return self._after_removal(step)
-
-    def _note_carried_out(self) -> None:
-        standing = self._standing
-        for command in self._last:
-            match command:
-                case do.Initiate():
-                    standing.request_started = standing.initiate_in_doubt = True
-                case do.SendPart():
-                    standing.request_started = True
-                case do.Complete():
-                    standing.request_started = standing.complete_in_doubt = True
-
-    def _on_journal_failed(self, error: PenstockError) -> list[do.Command]:
-        self._standing.journal_failed = True
-        dropped: list[do.Command] = [
-            command for command in self._last if not isinstance(command, _JOURNAL_COMMANDS)
-        ]
-        if len(dropped) == len(self._last):
-            return []
-        if self.state in (State.STOPPING, State.CLEANING_UP, State.ENDED):
-            return dropped
-        for command in dropped:
-            if isinstance(command, do.SendPart):
-                self._ledger.untake(command.number)
-        return self._fail(error)
+        raise AssertionError(f"no such step: {step}")
 
     # --- the beginning
 
@@ -269,15 +147,18 @@ class UploadMachine:
         if self.settings.protect_target and (intent is None or intent.target_known):
             self.state = State.INSPECTING_TARGET
             return [do.InspectTarget()]
-        return self._after_target(None, self._now, target_known=False)
+        return self._after_target(None, None, target_known=False)
 
     def _after_target(
-        self, target: TargetState | None, started_at: int, *, target_known: bool
+        self, target: TargetState | None, server_time: int | None, *, target_known: bool
     ) -> list[do.Command]:
         standing = self._standing
         if standing.intent is None:
             standing.intent = standing.new_intent(
-                started_at=started_at, target=target, target_known=target_known
+                started_at=self._now if server_time is None else server_time,
+                server_clock=server_time is not None,
+                target=target,
+                target_known=target_known,
             )
         if isinstance(self._beginning, FromKey):
             return self._search()
@@ -304,13 +185,13 @@ class UploadMachine:
         return commands if self.state is State.STOPPING else [*commands, *self._send()]
 
     def _on_initiate_failed(self, error: PenstockError, request_sent: bool) -> list[do.Command]:
-        self._standing.initiate_in_doubt = request_sent
+        in_doubt = request_sent or isinstance(error, ServiceUnavailable)
+        self._standing.initiate_in_doubt = in_doubt
         if self.state is State.STOPPING:
             return []
-        if not request_sent:
+        if not in_doubt:
             return self._fail(self._overwrite_refused(error))
-        self._rounds += 1
-        return self._fail(error) if self._rounds > MAX_ROUNDS else self._search()
+        return self._search() if self._may_try_again(State.INITIATING) else self._fail(error)
 
     # --- finding an upload that is there already
 
@@ -472,8 +353,7 @@ class UploadMachine:
         assert standing.intent is not None
         if source is not None and source.is_same_revision(standing.intent.source):
             return self._check_target()
-        self._rounds += 1
-        if source is None or self._rounds > MAX_ROUNDS:
+        if source is None or not self._may_try_again(State.CHECKING):
             return self._fail(failures.source_keeps_changing(standing.name))
         stored = dict(self._ledger.stored)
         standing.job = msgspec.structs.replace(standing.job, source=source, total_bytes=source.size_bytes)
@@ -506,14 +386,13 @@ class UploadMachine:
                     return self._fail(failures.target_changed(self._standing.name))
                 if self.state is State.CHECKING:
                     return self._complete()
-                started_at = self._now if server_time is None else server_time
-                return self._after_target(target, started_at, target_known=True)
+                return self._after_target(target, server_time, target_known=True)
         return []
 
     def _on_inspect_target_failed(self, error: PenstockError) -> list[do.Command]:
         match self.state:
             case State.INSPECTING_TARGET if isinstance(error, Forbidden) and self._standing.intent is None:
-                return self._after_target(None, self._now, target_known=False)
+                return self._after_target(None, None, target_known=False)
             case State.INSPECTING_TARGET | State.CHECKING:
                 return self._fail(error)
         return []
@@ -586,8 +465,7 @@ class UploadMachine:
         if error.code == failures.FILE_ALREADY_EXISTS:
             self._refusal = error
             return self._resolve()
-        if error.code == "InvalidPart" and self._rounds < MAX_ROUNDS:
-            self._rounds += 1
+        if error.code == "InvalidPart" and self._may_try_again(State.LISTING):
             return self._list_parts()
         return self._fail(error)
 
@@ -618,133 +496,13 @@ class UploadMachine:
             return self._report(standing.outcome(OutcomeKind.ABORTED, reason="resolve"))
         if self._refusal is not None:
             return self._fail(self._overwrite_refused(self._refusal))
-        self._rounds += 1
-        if self._rounds > MAX_ROUNDS:
-            return self._fail(failures.complete_without_effect(standing.name, self._rounds))
+        if not self._may_try_again(State.COMPLETING):
+            return self._fail(failures.complete_without_effect(standing.name, MAX_ROUNDS + 1))
         return self._list_parts()
 
-    def _commit_by_evidence(self, target: TargetState | None) -> list[do.Command]:
-        assert target is not None
-        crc64 = self._standing.proof().crc64 if target.crc64 is None else target.crc64
-        self._standing.complete_in_doubt = False
-        return self._committed(
-            Stored(
-                etag=target.etag,
-                crc64=crc64 or 0,
-                size_bytes=target.size_bytes,
-                version_id=target.version_id,
-                by_evidence=True,
-            )
-        )
-
-    # --- stopping
-
-    def _on_stop_requested(self, reason: str) -> list[do.Command]:
-        if self.state in (State.STOPPING, State.CLEANING_UP):
-            return []
-        return self._stop(reason)
-
-    def _on_drain_requested(self) -> list[do.Command]:
-        if self.state in (State.STOPPING, State.CLEANING_UP):
-            return []
-        self._draining = True
-        must_wait = self._ledger.in_flight or self.state in (State.INITIATING, State.COMPLETING)
-        return [] if must_wait else self._stop("drain")
-
-    def _stop(self, reason: str) -> list[do.Command]:
-        self.state = State.STOPPING
-        self._step = None
-        self._reason = reason
-        return [do.StopRequests(reason=reason)]
-
-    def _fail(self, error: PenstockError) -> list[do.Command]:
-        if self._failure is None:
-            self._failure = error
-        return [] if self.state is State.STOPPING else self._stop("failure")
-
-    def _fail_for_good(self, error: PenstockError) -> list[do.Command]:
-        self._is_over = True
-        return self._fail(error)
-
-    def _on_quiet(self) -> list[do.Command]:
-        self._ledger.put_back_all()
-        if self._stored is not None:
-            return self._committed(self._stored)
-        if self._cancelling and not self._object_made:
-            return self._clean_up()
-        if self._failure is not None:
-            return self._failed(self._failure)
-        outcome = self._standing.outcome(OutcomeKind.ABORTED, reason=self._reason)
-        return self._report(outcome, *(() if self._standing.is_journaled else (do.DeleteJournal(),)))
-
-    def _clean_up(self) -> list[do.Command]:
-        standing = self._standing
-        self._reason = "cancel"
-        if not standing.may_be_on_server:
-            standing.unclaimed_uploads = () if standing.upload_id is None else (standing.upload_id,)
-            return self._cancelled(CleanUp.PENDING if standing.is_candidate else CleanUp.VERIFIED, None)
-        removal = Removal(
-            standing.upload_id,
-            standing.begun_since_start(),
-            standing.proof(),
-            complete_in_doubt=standing.complete_in_doubt,
-        )
-        self.state = State.CLEANING_UP
-        self._step = removal
-        pending = standing.write_down(End(kind=EndKind.CANCEL_PENDING), durable=True)
-        return [*standing.write_beginning(), *pending, *removal.begin()]
-
-    def _after_removal(self, removal: Removal) -> list[do.Command]:
-        assert removal.clean_up is not None
-        standing = self._standing
-        standing.upload_id = removal.upload_id
-        standing.complete_in_doubt = removal.complete_in_doubt
-        standing.unclaimed_uploads = removal.unclaimed_uploads
-        if removal.committed is not None:
-            return self._commit_by_evidence(removal.committed)
-        return self._cancelled(removal.clean_up, removal.error)
-
-    # --- the end
-
-    def _committed(self, stored: Stored) -> list[do.Command]:
-        outcome = self._standing.outcome(
-            OutcomeKind.COMMITTED, committed=Committed.YES, stored=stored, is_over=True
-        )
-        return self._report(outcome, *self._write_end(EndKind.COMMITTED), do.DeleteJournal())
-
-    def _cancelled(self, clean_up: CleanUp, error: PenstockError | None) -> list[do.Command]:
-        is_verified = clean_up is CleanUp.VERIFIED
-        outcome = self._standing.outcome(
-            OutcomeKind.CANCELLED, error=error, reason="cancel", clean_up=clean_up, is_over=is_verified
-        )
-        if not is_verified:
-            return self._report(outcome)
-        return self._report(outcome, *self._write_end(EndKind.CANCELLED), do.DeleteJournal())
-
-    def _failed(self, error: PenstockError) -> list[do.Command]:
-        standing = self._standing
-        outcome = standing.outcome(
-            OutcomeKind.FAILED,
-            committed=Committed.YES if self._object_made else None,
-            error=error,
-            is_over=self._is_over,
-        )
-        if self._is_over:
-            return self._report(outcome, *self._write_end(EndKind.FAILED, error.code))
-        if not standing.may_be_on_server:
-            return self._report(outcome, *self._write_end(EndKind.FAILED, error.code), do.DeleteJournal())
-        return self._report(outcome)
-
-    def _write_end(self, kind: EndKind, detail: str = "") -> list[do.AppendJournal]:
-        if not self._standing.is_journaled:
-            return []
-        return self._standing.write_down(End(kind=kind, detail=detail), durable=True)
-
-    def _report(self, outcome: Outcome, *journal: do.AppendJournal | do.DeleteJournal) -> list[do.Command]:
-        self.state = State.ENDED
-        self._step = None
-        self.outcome = outcome
-        return [*journal, do.Report(outcome=outcome)]
+    def _may_try_again(self, what: State) -> bool:
+        self._rounds[what] += 1
+        return self._rounds[what] <= MAX_ROUNDS
 
     def _forbid_overwrite(self) -> bool:
         return self.settings.forbid_overwrite or self._target_was_absent()
