@@ -58,6 +58,8 @@ def test_any_certificate_is_accepted_where_that_was_asked_for(transports, server
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_the_environment_names_trusted_certificates(transports, server_tls, monkeypatch, ca_file, name):
+    for other in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, ca_file)
     with Peer(secured(server_tls)) as peer:
         assert ask(transports(ca_file=None), peer.origin("https", "localhost")).read() == b"ok"

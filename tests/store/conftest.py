@@ -1,72 +1,16 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from penstock.server.store import Attributes, BucketRecord, LocalStore, ObjectRecord, PartRecord, Store
+from penstock.server.store import LocalStore
 
-PART = 100 * 1024
-KINDS = ["strict", "relaxed", "none"]
+sys.path.insert(0, str(Path(__file__).parent))  # for store_box, which the tests here share
 
-
-def bucket_named(name: str, owner: str = "owner") -> BucketRecord:
-    return BucketRecord(
-        name=name,
-        owner=owner,
-        region="oss-local",
-        acl="private",
-        storage_class="Standard",
-        redundancy="LRS",
-        created_ms=0,
-    )
-
-
-class Box:
-    """A bucket named "box" in a store, and the long calls made short."""
-
-    name = "box"
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def put(self, key: str, data: bytes, *, forbid_overwrite: bool = False, **more: object) -> ObjectRecord:
-        with self.store.stage(len(data)) as staged:
-            staged.write(data)
-            attributes = Attributes(**more)  # type: ignore[arg-type]
-            return self.store.put_object(
-                self.name, key, staged, attributes, forbid_overwrite=forbid_overwrite
-            )
-
-    def append(self, key: str, position: int, data: bytes) -> ObjectRecord:
-        with self.store.stage() as staged:
-            staged.write(data)
-            return self.store.append_object(self.name, key, position, staged, Attributes())
-
-    def read(self, key: str) -> bytes:
-        with self.store.get_object(self.name, key) as found:
-            return found.read()
-
-    def begin(self, key: str, *, sequential: bool = False, **more: object) -> str:
-        attributes = Attributes(**more)  # type: ignore[arg-type]
-        return self.store.create_upload(self.name, key, attributes, sequential=sequential).upload_id
-
-    def part(self, key: str, upload_id: str, number: int, data: bytes) -> PartRecord:
-        with self.store.stage(len(data)) as staged:
-            staged.write(data)
-            return self.store.put_part(self.name, key, upload_id, number, staged)
-
-    def complete(
-        self, key: str, upload_id: str, parts: list[PartRecord] | None, *, forbid_overwrite: bool = False
-    ) -> ObjectRecord:
-        listed = None if parts is None else [(part.number, part.etag) for part in parts]
-        return self.store.complete_upload(
-            self.name, key, upload_id, listed, forbid_overwrite=forbid_overwrite
-        )
-
-    def keys(self) -> list[str]:
-        return [found.key for found in self.store.list_objects(self.name, limit=1000).objects]
+from store_box import Box, bucket_named
 
 
 @pytest.fixture(params=["local"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from conftest import PART, Box, bucket_named
+from store_box import PART, Box, bucket_named
 
 from penstock.server.store import LocalStore, faults
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from conftest import KINDS, PART, Box, bucket_named
+from store_box import KINDS, PART, Box, bucket_named
 
 from penstock.errors import StoreError
 from penstock.server.store import LocalStore, blobs, faults
@@ -77,6 +77,30 @@ def test_everything_acknowledged_is_there_after_a_crash(tmp_path: Path, durabili
     with LocalStore.open(tmp_path / "crashed", durability) as store:
         assert list((tmp_path / "crashed" / "staging").iterdir()) == []
         assert_filled(Box(store), upload_id)
+
+
+def test_a_strict_store_flushes_file_and_directory_before_anyone_sees_the_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalStore.open(tmp_path, "strict") as store:
+        store.create_bucket(bucket_named("box"))
+        box = Box(store)
+        flushed: list[str] = []
+
+        def flush_file(descriptor: int) -> None:
+            assert os.fstat(descriptor).st_size == len(LARGE)
+            assert box.keys() == []
+            flushed.append("file")
+
+        def flush_directory(path: Path) -> None:
+            assert box.keys() == []
+            flushed.append(path.relative_to(tmp_path).parts[0])
+
+        monkeypatch.setattr(blobs, "sync_file", flush_file)
+        monkeypatch.setattr(blobs, "sync_directory", flush_directory)
+        box.put("key", LARGE)
+        assert flushed == ["file", "blobs", "blobs", "blobs"]
+        assert box.keys() == ["key"]
 
 
 def test_bytes_published_but_not_committed_are_orphans(box: Box) -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from conftest import Box, bucket_named
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from store_box import Box, bucket_named
 
 from penstock.server.store import Attributes, LocalStore
 

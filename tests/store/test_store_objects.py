@@ -5,9 +5,9 @@ import random
 
 import msgspec
 import pytest
-from conftest import Box, bucket_named
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from store_box import Box, bucket_named
 
 from penstock.protocol.crc64 import crc64
 from penstock.server.store import Attributes, CopySource, ObjectKind, ObjectRecord, faults
@@ -226,6 +226,16 @@ def test_appends_join_and_their_crc_is_that_of_the_whole(box: Box, pieces: list[
         etags.add(made.etag)
     assert len(etags) == len(pieces)
     assert box.read("log") == whole
+
+
+def test_a_long_log_is_read_to_its_end_after_every_append(box: Box) -> None:
+    piece = bytes(INLINE_BYTES + 1)
+    for number in range(70):
+        box.append("log", number * len(piece), piece)
+    for number in range(70, 73):
+        assert len(box.read("log")) == number * len(piece)
+        box.append("log", number * len(piece), piece)
+    assert len(box.read("log")) == 73 * len(piece)
 
 
 def test_an_append_elsewhere_than_at_the_end_is_told_the_end(box: Box) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import PART, Box
+from store_box import PART, Box
 
 from penstock.server.store import Attributes, CopySource, faults
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 
 import pytest
-from conftest import PART, Box, bucket_named
+from store_box import PART, Box, bucket_named
 
 from penstock.protocol.crc64 import crc64
 from penstock.server.store import Attributes, CopySource, ObjectKind, ObjectRecord, PartRecord, faults
@@ -42,6 +42,20 @@ def test_the_etag_is_the_one_that_oss_computed() -> None:
     stored = StoredUpload(segset=1, revision=2, attributes=Attributes(), parts=parts)
     completion = plan_completion("id", stored, [(1, etags[0]), (2, etags[1])])
     assert completion.body.etag == "1C787C506EABFB9B45EAAA8DB039F4B2-2"
+
+
+def test_any_range_of_an_object_of_many_parts_can_be_read_again_and_again(box: Box) -> None:
+    for turn in range(2):
+        upload_id = box.begin("key")
+        parts = [box.part("key", upload_id, 1 + number, body(turn + number)) for number in range(70)]
+        box.complete("key", upload_id, parts)
+        for number in (0, 33, 69, 33):
+            with box.store.get_object(box.name, "key") as found:
+                assert found.read(number * PART, PART) == body(turn + number)
+    box.store.copy_object(CopySource(box.name, "key"), box.name, "copy", lambda _: Attributes())
+    box.store.delete_object(box.name, "key")
+    box.store.collect_garbage()
+    assert box.read("copy") == b"".join(body(1 + number) for number in range(70))
 
 
 def test_nothing_is_visible_before_completion(box: Box) -> None:

@@ -1,4 +1,6 @@
-"""Every promise of the upload machine, in thousands of random orders of answers, faults, stops and crashes."""
+"""
+Every promise of the upload machine, in thousands of random orders of answers, faults, stops and crashes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ import random
 
 import pytest
 from hypothesis import settings, strategies
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from upload_world import World, with_settings
 
 from penstock.errors import SourceChanged, TargetChanged, UploadLost
@@ -171,5 +179,6 @@ class UploadOrders(RuleBasedStateMachine):
 
 def test_promises_hold_in_orders_that_hypothesis_invents() -> None:
     run_state_machine_as_test(
-        UploadOrders, settings=settings(max_examples=150, stateful_step_count=40, deadline=None, database=None)
+        UploadOrders,
+        settings=settings(max_examples=150, stateful_step_count=40, deadline=None, database=None),
     )

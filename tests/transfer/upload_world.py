@@ -1,8 +1,9 @@
 """
-A world for one upload machine: an OSS, a file and a disk, all models, in which anything may go wrong in any order.
+A world for one upload machine: an OSS, a file and a disk, all models, in which anything may go wrong in any
+order.
 
-The content of a part is modelled by its CRC-64 alone, so that a world costs microseconds. Every promise that can be
-checked at the moment a command is carried out is checked there.
+The content of a part is modelled by its CRC-64 alone, so that a world costs microseconds. Every promise that
+can be checked at the moment a command is carried out is checked there.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from penstock.transfer.upload import UploadMachine
 PART_BYTES = MIN_PART_BYTES
 LOST = ConnectionLost("the connection ended", host="oss.test")
 REFUSED = ServiceUnavailable("try later", status=503, code="ServiceUnavailable")
+CLEAN_UP = (do.AbortUpload, do.ConfirmGone, do.InspectTarget, do.FindUploads, do.ListParts, do.Wait)
 GONE = NoSuchUpload("no such upload", status=404, code="NoSuchUpload")
 
 
@@ -56,7 +58,9 @@ class ModelUpload:
 
 
 class World:
-    def __init__(self, rng: random.Random, part_count: int, settings: UploadSettings, *, last_bytes: int = 7) -> None:
+    def __init__(
+        self, rng: random.Random, part_count: int, settings: UploadSettings, *, last_bytes: int = 7
+    ) -> None:
         self.rng = rng
         self.settings = settings
         self.clock = 1_000
@@ -85,7 +89,8 @@ class World:
         old = self.revisions[-1] if self.revisions else (0,) * self.part_count
         changed = {self.rng.randrange(self.part_count)}
         fresh = [
-            self.rng.getrandbits(64) if all_parts or number in changed else crc for number, crc in enumerate(old)
+            self.rng.getrandbits(64) if all_parts or number in changed else crc
+            for number, crc in enumerate(old)
         ]
         self.revisions.append(tuple(fresh))
 
@@ -103,7 +108,9 @@ class World:
 
     # --- the machine
 
-    def begin(self, beginning: Fresh | FromJournal, *, cancel: bool = False, resolve_only: bool = False) -> None:
+    def begin(
+        self, beginning: Fresh | FromJournal, *, cancel: bool = False, resolve_only: bool = False
+    ) -> None:
         if isinstance(beginning, FromJournal):
             job = resumed_job(beginning.view.intent, self.source, self.total_bytes)
         else:
@@ -135,10 +142,8 @@ class World:
             self.stop_requested = True
         self.clock += 1
         commands = self.machine.handle(event)
-        first_request = next(
-            (n for n, c in enumerate(commands) if not isinstance(c, do.AppendJournal | do.DeleteJournal)), len(commands)
-        )
-        assert not any(isinstance(c, do.AppendJournal | do.DeleteJournal) for c in commands[first_request:])
+        is_journal = [isinstance(command, do.AppendJournal | do.DeleteJournal) for command in commands]
+        assert is_journal == sorted(is_journal, reverse=True), "journal commands come first"
         for command in commands:
             if not self.carry_out(command):
                 self.feed(on.JournalFailed(error=TransferError("the disk is full")))
@@ -183,8 +188,7 @@ class World:
         assert self.report is None, f"{command} after the report"
         assert not self.stopping or self.quiet, f"{command} while stopping"
         if self.stop_requested:
-            allowed = (do.AbortUpload, do.ConfirmGone, do.InspectTarget, do.FindUploads, do.ListParts, do.Wait)
-            assert isinstance(command, allowed), f"{command} after a stop was asked for"
+            assert isinstance(command, CLEAN_UP), f"{command} after a stop was asked for"
         assert self.quiet or not isinstance(command, do.AbortUpload), "clean-up before quiet"
         entries = self.journal() if self.journal_works else None
         match command:
@@ -310,7 +314,9 @@ class World:
                 if fault and not arrives:
                     return on.InitiateFailed(error=LOST, request_sent=self.rng.random() < 0.5)
                 upload_id = self.serve_initiate(command)
-                return on.InitiateFailed(error=LOST, request_sent=True) if fault else on.UploadInitiated(upload_id=upload_id)
+                if fault:
+                    return on.InitiateFailed(error=LOST, request_sent=True)
+                return on.UploadInitiated(upload_id=upload_id)
             case do.ListParts(upload_id=upload_id, after=after):
                 if fault:
                     return on.ListPartsFailed(error=LOST)

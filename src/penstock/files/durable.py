@@ -2,8 +2,8 @@
 Bytes that are still there after a power loss.
 
 On Linux a file is on disk after ``fsync`` of it, and its name after ``fsync`` of its directory. macOS answers
-``fsync`` before the drive has written, and needs ``F_FULLFSYNC``. Windows cannot sync a directory: there a new
-name may be missing after a power loss, never half of a file.
+``fsync`` before the drive has written, and needs ``F_FULLFSYNC``. Windows cannot sync a directory: there a
+new name may be missing after a power loss, never half of a file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def sync_directory(path: Path) -> None:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory, and those above it, that only this user may enter, durably; nothing if it is there."""
+    """
+    Make a directory, and those above it, that only this user may enter, durably; nothing if it is there.
+    """
     missing = [path, *path.parents]
     missing = missing[: next((n for n, one in enumerate(missing) if one.is_dir()), len(missing))]
     for directory in reversed(missing):
@@ -57,13 +59,13 @@ def make_private_directory(path: Path) -> None:
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of ``data`` where the file stands; one call to the system as a rule."""
     view = memoryview(data)
-    while len(view):
+    while view:
         view = view[os.write(descriptor, view) :]
 
 
 def write_durably(path: Path, data: bytes) -> None:
     """
-    Replace a file: afterwards, and after any crash in between, it holds all of the old bytes or all of the new.
+    Replace a file: at any moment, and after any crash, it holds all of the old bytes or all of the new.
 
     The file is private (0600). A crash may leave a temporary file beside it, whose name ends in ``.tmp``.
 

@@ -152,7 +152,8 @@ class JournalFile:
         try:
             sync(self._descriptor)
         except OSError as error:
-            # After a failed sync the system may call the pages clean: a second sync would succeed and mean nothing.
+            # After a failed sync the system may call the pages clean: a second sync would succeed and mean
+            # nothing.
             self._is_broken = True
             raise _not_written(self.path, error) from error
         self._unsynced_appends = 0
@@ -177,7 +178,11 @@ class JournalFile:
             self._close(remove_lock=True)
 
     def close(self) -> None:
-        """Sync what is left, close and let go of the lock; closing twice is nothing. A failed sync is left at that."""
+        """
+        Sync what is left, close and let go of the lock; closing twice is nothing.
+
+        A failed sync is left at that.
+        """
         self._close(remove_lock=False)
 
     def _close(self, *, remove_lock: bool) -> None:
@@ -228,7 +233,7 @@ def read_journal(path: Path) -> bytes:
 def _not_written(path: Path, error: OSError) -> TransferError:
     return TransferError(
         f"the journal {path} could not be written: {error.strerror or error}",
-        advice="Make room or give permission there, or name another place with PENSTOCK_STATE_DIR; then resume.",
+        advice="Make room or give permission there, or set PENSTOCK_STATE_DIR to another place; then resume.",
     )
 
 

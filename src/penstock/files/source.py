@@ -56,7 +56,7 @@ class SourceFile:
         >>> with tempfile.NamedTemporaryFile() as file:
         ...     _ = file.write(b"penstock"); file.flush()
         ...     with SourceFile.open(file.name) as source:
-        ...         bytes(b"".join(source.blocks(4, 4, bytearray(3))))
+        ...         b"".join(bytes(block) for block in source.blocks(4, 4, bytearray(3)))
         b'tock'
     """
 
@@ -72,8 +72,8 @@ class SourceFile:
         Open a regular file for reading.
 
         Raises:
-            SourceUnreadable: It is missing, is not a regular file (a directory, pipe or device), or may not be
-                read.
+            SourceUnreadable: It is missing, is not a regular file (a directory, pipe or device), or may not
+                be read.
         """
         absolute = os.path.abspath(os.fspath(path))  # noqa: PTH100 (Path.resolve would follow a symbolic link)
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -134,7 +134,7 @@ class SourceFile:
             if count < len(block):
                 raise SourceEndedEarly(
                     f"{self.identity.path} ended at byte {offset + count}, expected {end} or more",
-                    advice="The file was cut short while it was read. Start the upload again when it is complete.",
+                    advice="The file was cut short while it was read. Upload it again when it is complete.",
                 )
             yield block
             offset += count

@@ -66,7 +66,7 @@ class DownloadTarget:
                 os.lseek(self._descriptor, offset, os.SEEK_SET)
                 write_all(self._descriptor, view)
                 return
-            while len(view):
+            while view:
                 count = os.pwrite(self._descriptor, view, offset)
                 view, offset = view[count:], offset + count
         except OSError as error:

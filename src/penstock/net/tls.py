@@ -39,12 +39,10 @@ def new_context(settings: NetSettings) -> ssl.SSLContext:
     Raises:
         InvalidInput: The file of trusted certificates is not there, or is not one.
     """
-    trusted = settings.ca_file or next(
-        (os.environ[name] for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), None
-    )
+    trusted = settings.ca_file or _trusted_by_environment()
     try:
         if trusted is None:
-            context = ssl.create_default_context()  # it honours SSL_CERT_FILE and SSL_CERT_DIR
+            context = ssl.create_default_context()
         elif Path(trusted).is_dir():
             context = ssl.create_default_context(capath=trusted)
         else:
@@ -60,6 +58,12 @@ def new_context(settings: NetSettings) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _trusted_by_environment() -> str | None:
+    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return None  # OpenSSL honours these itself
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
 
 
 class TlsChannel:

@@ -24,8 +24,8 @@ from penstock.protocol import percent
 from penstock.protocol.marks import Element
 from penstock.protocol.text import TextForm, form_of
 
-MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
-"""The largest document read: a Complete of 10,000 parts is about 1 MB."""
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+"""The largest document read: a listing of 1,000 long keys, percent-encoded, is above 3 MB."""
 
 V = TypeVar("V", bound=msgspec.Struct)
 

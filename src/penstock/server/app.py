@@ -14,6 +14,7 @@ import base64
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ from penstock.server.traffic import bytes_per_s
 logger = logging.getLogger("penstock.server")
 
 Buffer = bytes | bytearray | memoryview
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class App:
@@ -247,7 +250,9 @@ class Exchange:
             raise fault("InvalidDigest")
         if given is None and operation.needs_content_md5:
             raise fault("MissingArgument", ArgumentName="Content-MD5")
-        asked = self.decode(operation, body or None)
+        # Some clients write control characters in keys as they are, which no XML parser takes.
+        legible = _CONTROL.sub(lambda found: b"&#%d;" % found[0][0], body)
+        asked = self.decode(operation, legible or None)
         return Call(asked, call.http, call.caller, call.service, call.base, call.request_id, call.bucket)
 
     def _answer(self, reply: Reply) -> None:

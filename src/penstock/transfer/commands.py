@@ -1,9 +1,10 @@
 """
 What a transfer wants done; the counterpart are events.
 
-The driver carries out the commands of one list in their order. `AppendJournal` with ``durable=True`` has ended
-on disk before the next command begins. If a journal command fails, the rest of its list is not carried out and
-`JournalFailed` is handed in. All other commands run beside each other; journal commands come first in a list.
+The driver carries out the commands of one list in their order. `AppendJournal` with ``durable=True`` has
+ended on disk before the next command begins. If a journal command fails, the rest of its list is not carried
+out and `JournalFailed` is handed in. All other commands run beside each other; journal commands come first
+in a list.
 
 Whatever is asked after `RequestsStopped` was handed in is clean-up: it goes past the stop and past a client
 that is disabled, under a deadline of its own, at the end of which `CleanUpTimedOut` is handed in.
@@ -83,7 +84,8 @@ class Complete(Struct, frozen=True, kw_only=True):
     """
     CompleteMultipartUpload. Answered by `CompleteSucceeded`, `CompleteFailed` or `CompleteUnanswered`.
 
-    Not to be retried once it was handed over whole: it is not idempotent. ``crc64`` is that of the object to be.
+    Not to be retried once it was handed over whole: it is not idempotent. ``crc64`` is that of the object
+    that is to be made.
     """
 
     upload_id: str

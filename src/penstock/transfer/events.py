@@ -40,7 +40,9 @@ class Started(Struct, frozen=True, kw_only=True):
 
 
 class SourceInspected(Struct, frozen=True, kw_only=True):
-    """Answers `InspectSource`: what the path and the open file are now (None for a source that is no file)."""
+    """
+    Answers `InspectSource`: what the path and the open file are now (None for a source that is no file).
+    """
 
     source: Source | None
 
@@ -50,7 +52,11 @@ class InspectSourceFailed(Struct, frozen=True, kw_only=True):
 
 
 class TargetInspected(Struct, frozen=True, kw_only=True):
-    """Answers `InspectTarget`. ``target`` is None if no object is there; ``server_time`` is the answer's Date."""
+    """
+    Answers `InspectTarget`.
+
+    ``target`` is None if no object is there; ``server_time`` is the answer's Date.
+    """
 
     target: TargetState | None
     server_time: int | None = None
@@ -152,7 +158,11 @@ class CompleteFailed(Struct, frozen=True, kw_only=True):
 
 
 class CompleteUnanswered(Struct, frozen=True, kw_only=True):
-    """No complete answer came, by a lost connection or by a stop. ``request_sent``: OSS may have all of it."""
+    """
+    No complete answer came, by a lost connection or by a stop.
+
+    ``request_sent``: OSS may have all of it.
+    """
 
     error: PenstockError
     request_sent: bool
@@ -195,7 +205,11 @@ class JournalFailed(Struct, frozen=True, kw_only=True):
 
 
 class AbortRequested(Struct, frozen=True, kw_only=True):
-    """Stop now and keep everything. ``reason``: who asked (abort, deadline, disabled, interrupt, closed ...)."""
+    """
+    Stop now and keep everything.
+
+    ``reason``: who asked (abort, deadline, disabled, interrupt, closed ...).
+    """
 
     reason: str = "abort"
 

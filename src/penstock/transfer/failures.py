@@ -60,7 +60,7 @@ def source_changed(name: str, matching: list[PartStored], differing: list[int]) 
     return SourceChanged(
         f"the source of {name} is not what it was when the upload began: {len(matching)} of the stored parts "
         f"match it, {len(differing)} do not",
-        advice="Resume with keep_matching=True to keep those that match and send the others, or cancel the upload.",
+        advice="Resume with keep_matching=True to send only those that do not match, or cancel the upload.",
         matching_parts=tuple(part.number for part in matching),
         differing_parts=tuple(differing),
     )
@@ -76,7 +76,7 @@ def source_keeps_changing(name: str) -> SourceChanged:
 def target_changed(name: str) -> TargetChanged:
     return TargetChanged(
         f"somebody else wrote to {name} since this upload began; nothing was overwritten",
-        advice="Look at the object; then cancel the upload, or resume it with protect_target=False to overwrite.",
+        advice="Look at the object; then cancel, or resume with protect_target=False to overwrite it.",
     )
 
 

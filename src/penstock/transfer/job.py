@@ -15,7 +15,8 @@ class UploadJob(Struct, frozen=True, kw_only=True):
 
     Attributes:
         job_id: Names the journal; random text of the caller's.
-        source: The file as it is now, or None if the bytes are not in a file. `total_bytes` is its length now.
+        source: The file as it is now, or None if the bytes are not in a file. `total_bytes` is its length
+            now.
         part_bytes: None chooses (see `penstock.transfer.plan.part_plan`).
     """
 

@@ -20,6 +20,8 @@ from penstock.errors import JournalUnreadable
 VERSION = 1
 MAX_PAYLOAD_BYTES = 256 * 1024
 
+_BY_NAME = "Resume by name (oss://bucket/key) instead: the stored parts are then checked one by one."
+
 _HEADER = Layout("<IIB")  # payload length, CRC-32 of version and payload, version
 
 
@@ -216,14 +218,15 @@ def _record_at(data: bytes, position: int) -> tuple[Record, int] | None:
 
 def _refuse_damage(data: bytes, position: int) -> None:
     # INTENT and UPLOAD were each on disk before anything was appended after them: a whole record behind a
-    # broken one of these is damage, not a torn tail, and taking it for one would forget an upload. Of the PART
-    # records after them, synced in groups, a power loss may well lose one and keep the next; ListParts knows them.
+    # broken one of these is damage, not a torn tail, and taking it for one would forget an upload. Of the
+    # PART records after them, synced in groups, a power loss may well lose one and keep the next; ListParts
+    # knows them.
     while (position := data.find(bytes([VERSION]), position + _HEADER.size)) >= 0:
         position -= _HEADER.size - 1
         if _record_at(data, position) is not None:
             raise JournalUnreadable(
                 f"the journal is damaged before the record at byte {position}",
-                advice="Resume by name (oss://bucket/key) instead: the stored parts are then checked one by one.",
+                advice=_BY_NAME,
             )
 
 
@@ -295,7 +298,7 @@ def _with(view: JournalView, entry: Record) -> JournalView:
 def _out_of_order(entry: Record, rule: str) -> JournalUnreadable:
     return JournalUnreadable(
         f"the journal has {type(entry).__name__} where it cannot be: {rule}",
-        advice="Resume by name (oss://bucket/key) instead: the stored parts are then checked one by one.",
+        advice=_BY_NAME,
     )
 
 

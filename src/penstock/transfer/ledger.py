@@ -130,8 +130,8 @@ class Ledger:
         total_bytes = sum(part.size_bytes for part in self.stored.values())
         if wrong or len(self.stored) != self.plan.count or total_bytes != self.plan.total_bytes:
             raise IncompleteUpload(
-                f"{len(self.stored)} parts of {total_bytes} bytes are acknowledged, expected {self.plan.count} "
-                f"parts of {self.plan.total_bytes} bytes; the upload was not completed",
+                f"{len(self.stored)} parts with {total_bytes} bytes are acknowledged, expected "
+                f"{self.plan.count} with {self.plan.total_bytes}; the upload was not completed",
                 advice="Resume the upload. If this comes again, please report it: it should not be possible.",
             )
 

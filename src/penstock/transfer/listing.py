@@ -43,7 +43,7 @@ class PartListing:
         if last <= self._after:
             self.done = True
             self.error = MalformedResponse(
-                f"the part list of upload {self.upload_id} promises more after part {self._after}, and gives none",
+                f"the list of upload {self.upload_id} promised more after part {self._after}, and gave none",
                 advice="Try again; if it stays so, this endpoint does not speak ListParts as OSS does.",
             )
             return []

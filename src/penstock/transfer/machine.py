@@ -1,6 +1,6 @@
 """
-What every transfer that can be stopped has in common: its states, the steps it is made of, the verbs that stop it,
-and its one report.
+What every transfer that can be stopped has in common: its states, the steps it is made of, the verbs that
+stop it, and its one report.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class StoppableMachine(ABC):
     """
     The part of a machine that stops, cleans up and reports.
 
-    A subclass decides what is done between `Started` and the end: it answers `_begin`, `_on_answer` (events while
-    no step is running) and `_after_step` (a step is done), and calls `_enter`, `_fail` and `_commit`.
+    A subclass decides what is done between `Started` and the end: it answers `_begin`, `_on_answer` (events
+    while no step is running) and `_after_step` (a step is done), and calls `_enter`, `_fail` and
+    `_committed`.
 
     Always: exactly one Report; after a stop was asked for, no request but the clean-up of a cancel.
     """

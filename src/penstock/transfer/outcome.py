@@ -86,8 +86,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     def _to_aborted(self) -> Aborted:
         progress = self.progress
         return Aborted(
-            f"the upload was stopped ({self.reason}) with {progress.acknowledged_bytes} of {progress.total_bytes} "
-            f"bytes acknowledged{_CLEAN_UP_MESSAGE.get(self.clean_up, '')}",
+            f"the upload was stopped ({self.reason}) with {progress.acknowledged_bytes} of "
+            f"{progress.total_bytes} bytes acknowledged{_CLEAN_UP_MESSAGE.get(self.clean_up, '')}",
             code=STOPPED_IN_FLIGHT if self.request_started else NOT_SENT,
             committed=self.committed,
             upload_id=self.upload_id,
@@ -102,7 +102,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
         if self.kind is OutcomeKind.CANCELLED:
             if self.clean_up is CleanUp.VERIFIED:
                 return "" if self.committed is Committed.NO else "Look at the object: OSS may have it."
-            return "Cancel again, or run `penstock uploads clean`: until then OSS may keep the parts, and bill them."
+            return (
+                "Cancel again, or run `penstock uploads clean`: OSS may still keep the parts, and bill them."
+            )
         if self.committed is Committed.UNKNOWN:
             return "Ask with resolve() whether OSS has the object, before anything is sent again."
         if self.upload_id is None:

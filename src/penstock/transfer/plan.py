@@ -74,8 +74,8 @@ def part_plan(total_bytes: int, part_bytes: int | None = None) -> Plan:
 
     Args:
         total_bytes: Length of the source in bytes, >= 0.
-        part_bytes: Wanted part length, `MIN_PART_BYTES` to `MAX_PART_BYTES`. None chooses: 8 MiB, doubled until
-            `MAX_PARTS` parts are enough, and never more than `MAX_PART_BYTES`.
+        part_bytes: Wanted part length, `MIN_PART_BYTES` to `MAX_PART_BYTES`. None chooses: 8 MiB, doubled
+            until `MAX_PARTS` parts are enough, and never more than `MAX_PART_BYTES`.
 
     Raises:
         InvalidInput: ``part_bytes`` is out of range, gives more than `MAX_PARTS` parts, or the source is

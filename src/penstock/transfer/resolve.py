@@ -1,6 +1,6 @@
 """
-What became of a request that can commit and whose answer was not seen. Only evidence tells: the upload and the
-object.
+What became of a request that can commit and whose answer was not seen. Only evidence tells: the upload and
+the object.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Resolution:
     """
     Ask for the upload, then for the object, until they tell.
 
-    When ``done``: ``verdict`` with ``target`` (the object as last seen), or ``error`` if the evidence could not
-    be had in ``settle_s``.
+    When ``done``: ``verdict`` with ``target`` (the object as last seen), or ``error`` if the evidence could
+    not be had in ``settle_s``.
 
     Args:
         upload_id: None for a single PUT.

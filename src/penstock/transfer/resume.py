@@ -1,6 +1,6 @@
 """
-Which stored parts may be skipped. ListParts says what exists, the local bytes say what should be, and the journal
-says why the two should agree; trusted in this order.
+Which stored parts may be skipped. ListParts says what exists, the local bytes say what should be, and the
+journal says why the two should agree; trusted in this order.
 """
 
 from __future__ import annotations

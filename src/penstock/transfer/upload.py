@@ -31,8 +31,10 @@ from penstock.transfer.search import Candidate, UploadSearch, unborn
 from penstock.transfer.standing import Standing
 
 MAX_ROUNDS = 3
-"""How often each of these may happen before the transfer gives up: an unanswered Initiate, a changed source, parts
-that OSS disowns, a Complete without effect."""
+"""
+How often each of these may happen before the transfer gives up: an unanswered Initiate, a changed source,
+parts that OSS disowns, a Complete without effect.
+"""
 
 
 class UploadMachine(StoppableMachine):
@@ -44,15 +46,16 @@ class UploadMachine(StoppableMachine):
 
     Always:
         * No SendPart after AbortRequested; no request but clean-up after it, and clean-up only for a cancel.
-        * Complete only when every part of the plan is acknowledged, their count and the sum of their sizes are
-          right, and the source is the revision they were sent from. The CRC-64 of the whole is combined from
-          local part CRCs.
+        * Complete only when every part of the plan is acknowledged, their count and the sum of their sizes
+          are right, and the source is the revision they were sent from. The CRC-64 of the whole is combined
+          from local part CRCs.
         * A durable INTENT comes before Initiate, a durable COMPLETING before Complete, a durable END before
           AbortUpload (unless the journal cannot be written any more).
         * Exactly one Report. Success is never reported as an abort, nor an abort as success.
         * Acknowledged bytes never fall, across abort and resume too.
         * An error of ListParts other than NoSuchUpload never begins a new upload.
-        * A part is waiting, in flight or acknowledged: never none of them. At most ``parallel`` are in flight.
+        * A part is waiting, in flight or acknowledged: never none of them. At most ``parallel`` are in
+          flight.
 
     Args:
         job: What goes where. After a journal it is `penstock.transfer.job.resumed_job`.

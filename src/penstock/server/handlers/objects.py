@@ -60,7 +60,8 @@ def put_object(call: Call[PutObject], staged: StagedBlob) -> Reply:
 
 def accept_append(call: Call[AppendObject]) -> Acceptance:
     asked = call.asked
-    attributes_of(call, asked)
+    if asked.position == 0:
+        attributes_of(call, asked)
     if asked.position < 0:
         raise fault(
             "InvalidArgument",
@@ -73,9 +74,9 @@ def accept_append(call: Call[AppendObject]) -> Acceptance:
 
 def append_object(call: Call[AppendObject], staged: StagedBlob) -> AppendObjectResult:
     asked = call.asked
-    record = call.store.append_object(
-        asked.bucket, asked.key, asked.position, staged, attributes_of(call, asked)
-    )
+    # What the object is was decided by its first append; what later ones say of it is not looked at.
+    attributes = attributes_of(call, asked) if asked.position == 0 else Attributes()
+    record = call.store.append_object(asked.bucket, asked.key, asked.position, staged, attributes)
     return AppendObjectResult(
         etag=record.etag,
         crc64=record.crc64,

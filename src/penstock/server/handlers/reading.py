@@ -132,6 +132,7 @@ def _described(record: ObjectRecord, link: ObjectRecord | None) -> ObjectDescrip
         return described
     return msgspec.structs.replace(
         described,
+        metadata=link.attributes.user_metadata,
         object_type=ObjectKind.SYMLINK.value,
         last_modified=moment(max(link.modified_ms, record.modified_ms)),
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import md5
@@ -35,6 +35,10 @@ from penstock.server.store.records import ObjectRecord, PartRecord
 MOST_FILES_AHEAD: Final = 16
 """Objects of no more files have them all opened at once, and so need no lease afterwards."""
 
+LEAST_PIECES_KEPT: Final = 64
+MOST_MANIFESTS_KEPT: Final = 16
+"""Each at most some 3 MB: ten thousand pieces."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -51,23 +55,23 @@ class Piece:
 
 
 class Manifest:
-    """
-    The pieces of an object, in order.
+    """The pieces of a body, in order."""
 
-    Attributes:
-        record: The object.
-        segset: Its segment set, or None if its bytes are in its row.
-    """
-
-    def __init__(self, record: ObjectRecord, segset: int | None, pieces: list[Piece]) -> None:
-        self.record = record
-        self.segset = segset
+    def __init__(self, pieces: Iterable[Piece]) -> None:
         self._pieces = [piece for piece in pieces if piece.length]
         self._ends = list(accumulate(piece.length for piece in self._pieces))
 
     @property
-    def stored_bytes(self) -> int:
+    def size_bytes(self) -> int:
         return self._ends[-1] if self._ends else 0
+
+    @property
+    def piece_count(self) -> int:
+        return len(self._pieces)
+
+    @property
+    def all_in_files(self) -> bool:
+        return self.file_count == len(self._pieces)
 
     @property
     def file_count(self) -> int:
@@ -75,7 +79,7 @@ class Manifest:
 
     def cut(self, offset: int = 0, length: int | None = None) -> Iterator[Piece]:
         """The pieces of a range, the first and last shortened; what lies beyond the end is left out."""
-        end = self.record.size_bytes if length is None else min(offset + length, self.record.size_bytes)
+        end = self.size_bytes if length is None else min(offset + length, self.size_bytes)
         index = bisect_right(self._ends, offset)
         while offset < end:
             piece = self._pieces[index]
@@ -86,23 +90,67 @@ class Manifest:
             index += 1
 
 
-def read_manifest(connection: apsw.Connection, bucket: str, key: str, version_id: str | None) -> Manifest:
-    """The record and the pieces of one version, in the snapshot that the connection has open."""
+class ManifestCache:
+    """
+    The manifests of large objects, so that reading ten thousand ranges does not list ten thousand parts each.
+
+    The pieces of a segment set that an object holds never change, but for what is appended; so set and
+    size together name them for good.
+    """
+
+    def __init__(self) -> None:
+        self._gate = Lock()
+        self._kept: OrderedDict[tuple[int, int], Manifest] = OrderedDict()
+
+    def get(self, segset: int, size_bytes: int) -> Manifest | None:
+        with self._gate:
+            manifest = self._kept.get((segset, size_bytes))
+            if manifest is not None:
+                self._kept.move_to_end((segset, size_bytes))
+            return manifest
+
+    def keep(self, segset: int, manifest: Manifest) -> None:
+        """Remembers it if that is worth while and it holds no bytes itself."""
+        if manifest.piece_count < LEAST_PIECES_KEPT or not manifest.all_in_files:
+            return
+        with self._gate:
+            self._kept[segset, manifest.size_bytes] = manifest
+            if len(self._kept) > MOST_MANIFESTS_KEPT:
+                self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An object, its segment set (None if its bytes are in its row), and its pieces."""
+
+    record: ObjectRecord
+    segset: int | None
+    manifest: Manifest
+
+
+def locate(
+    connection: apsw.Connection, cache: ManifestCache, bucket: str, key: str, version_id: str | None
+) -> Located:
+    """Where the bytes of one version are, in the snapshot that the connection has open."""
     row: Any = find(connection, bucket, key, version_id, with_body=True)
     record = to_record(bucket, row)
     segset, inline = row[9], row[10]
     if segset is None:
-        return Manifest(record, None, [Piece(None, inline, 0, len(inline))])
-    pieces = connection.execute(
-        "SELECT blob, data, offset, length FROM segment WHERE segset = ? ORDER BY number, piece", (segset,)
-    )
-    manifest = Manifest(record, segset, [Piece(*piece) for piece in pieces])
-    if manifest.stored_bytes != record.size_bytes:
+        return Located(record, None, Manifest([Piece(None, inline, 0, len(inline))]))
+    manifest = cache.get(segset, record.size_bytes)
+    if manifest is None:
+        rows = connection.execute(
+            "SELECT blob, data, offset, length FROM segment WHERE segset = ? ORDER BY number, piece",
+            (segset,),
+        )
+        manifest = Manifest(Piece(*piece) for piece in rows)
+        cache.keep(segset, manifest)
+    if manifest.size_bytes != record.size_bytes:
         raise StoreError(
             f"object {key!r} in bucket {bucket!r} is not as long as its pieces",
             advice="Check the store; restore the object from a copy.",
         )
-    return manifest
+    return Located(record, segset, manifest)
 
 
 class Horizon:
@@ -147,16 +195,17 @@ class LocalOpenObject:
     See `penstock.server.store.interface.OpenObject`.
 
     Args:
-        lease: The one under which ``manifest`` was read; ended here as soon as it can be.
+        lease: The one under which ``located`` was read; ended here as soon as it can be.
     """
 
-    def __init__(self, manifest: Manifest, files: BlobFiles, horizon: Horizon, lease: int) -> None:
-        self._manifest = manifest
+    def __init__(self, located: Located, files: BlobFiles, horizon: Horizon, lease: int) -> None:
+        self._located = located
+        self._manifest = located.manifest
         self._files = files
         self._opened: dict[str, FileIO] = {}
         self._stack = ExitStack()
         self._stack.callback(horizon.release, lease)
-        if manifest.file_count <= MOST_FILES_AHEAD:
+        if self._manifest.file_count <= MOST_FILES_AHEAD:
             try:
                 self._open_all()
             except BaseException:
@@ -165,11 +214,11 @@ class LocalOpenObject:
 
     @property
     def record(self) -> ObjectRecord:
-        return self._manifest.record
+        return self._located.record
 
     @property
-    def manifest(self) -> Manifest:
-        return self._manifest
+    def located(self) -> Located:
+        return self._located
 
     def segments(self, offset: int = 0, length: int | None = None) -> Iterator[Segment]:
         for piece in self._manifest.cut(offset, length):
@@ -227,7 +276,7 @@ def describe_range(
             checksum = crc64(chunk, checksum)
         etag = digest.hexdigest().upper()
     part = PartRecord(number=number, size_bytes=length, etag=etag, crc64=checksum, modified_ms=now_ms)
-    return part, list(found.manifest.cut(offset, length))
+    return part, list(found.located.manifest.cut(offset, length))
 
 
 def read_segment(segment: Segment) -> Iterator[bytes]:

@@ -14,8 +14,8 @@ import apsw
 
 from penstock.errors import StoreError
 from penstock.server.store import buckets, content, listing, objects, sweep, uploads
-from penstock.server.store.blobs import BlobFiles, LocalStagedBlob
-from penstock.server.store.content import Horizon, LocalOpenObject
+from penstock.server.store.blobs import BlobFiles, LocalStagedBlob, sync_directory
+from penstock.server.store.content import Horizon, LocalOpenObject, ManifestCache
 from penstock.server.store.interface import StagedBlob
 from penstock.server.store.lock import DirectoryLock
 from penstock.server.store.records import (
@@ -50,6 +50,7 @@ class LocalStore:
 
     def __init__(self, directory: Path, durability: Durability, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._manifests = ManifestCache()
         with ExitStack() as undo:
             lock = DirectoryLock(directory)
             undo.callback(lock.close)
@@ -89,7 +90,10 @@ class LocalStore:
         """
         path = Path(directory)
         try:
+            missing = [parent for parent in (path, *path.parents) if not parent.exists()]
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for made in missing if durability != "none" else ():
+                sync_directory(made.parent)
             return LocalStore(path, durability, clock)
         except OSError as error:
             raise StoreError(
@@ -232,13 +236,14 @@ class LocalStore:
     def get_object(self, bucket: str, key: str, version_id: str | None = None) -> LocalOpenObject:
         lease = self._horizon.lease()
         try:
-            manifest = self._read(
-                f"reading {bucket}/{key}", lambda db: content.read_manifest(db, bucket, key, version_id)
+            located = self._read(
+                f"reading {bucket}/{key}",
+                lambda db: content.locate(db, self._manifests, bucket, key, version_id),
             )
         except BaseException:
             self._horizon.release(lease)
             raise
-        return LocalOpenObject(manifest, self._files, self._horizon, lease)
+        return LocalOpenObject(located, self._files, self._horizon, lease)
 
     def update_object(
         self,
@@ -320,7 +325,7 @@ class LocalStore:
                 if check_source is not None:
                     check_source(found.record)
                 part, pieces = content.describe_range(found, number, offset, length, now_ms=self._now_ms())
-                segset = found.manifest.segset
+                segset = found.located.segset
                 made = self._write(
                     what,
                     lambda db, part=part, pieces=pieces, segset=segset: uploads.put_pieces(  # type: ignore[misc]

@@ -1,0 +1,159 @@
+"""The options that every command takes, before its name or after it, and the client that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import click
+
+if TYPE_CHECKING:
+    from penstock.client.client import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Options:
+    """
+    What the command line says for all commands.
+
+    Attributes:
+        output_format: ``raw`` for people, ``json`` for programs.
+        arguments: The words after ``penstock``, as they were typed.
+        program: What was typed for ``penstock``.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    access_key_secret: str | None = None
+    sts_token: str | None = None
+    profile: str | None = None
+    config_file: str | None = None
+    sign_version: Literal["v4", "v1"] = "v4"
+    output_format: str = "raw"
+    quiet: bool = False
+    debug: bool = False
+    arguments: tuple[str, ...] = ()
+    program: str = "penstock"
+
+    @property
+    def json(self) -> bool:
+        """Whether results are for programs."""
+        return self.output_format == "json"
+
+    def say(self, text: str = "") -> None:
+        """Tell people something beside the results; not with ``--quiet``."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def connection_words(self) -> list[str]:
+        """The options that say where and as whom, without anything secret, to be typed again."""
+        words = []
+        for option, value in (
+            ("--endpoint", self.endpoint),
+            ("--region", self.region),
+            ("--config-file", self.config_file),
+            ("--profile", self.profile),
+            ("--sign-version", None if self.sign_version == "v4" else self.sign_version),
+        ):
+            if value is not None:
+                words += [option, value]
+        return words
+
+
+def open_client(options: Options, *, endpoint: str | None = None, region: str | None = None) -> Client:
+    """
+    The client that the options, the environment and the configuration files describe.
+
+    Args:
+        options: Of the command line.
+        endpoint: Goes before everything; of a journal or an address that names one.
+        region: Likewise.
+
+    Raises:
+        InvalidInput, CredentialsMissing: They do not suffice.
+    """
+    # A client takes a third of a second to import; a command that needs none does not wait for it.
+    from penstock.client.client import Client
+    from penstock.client.credentials import Credentials
+
+    credentials = None
+    if options.access_key_id or options.access_key_secret or options.sts_token:
+        credentials = Credentials(
+            options.access_key_id or "", options.access_key_secret or "", options.sts_token
+        )
+    if options.access_key_secret or options.sts_token:
+        options.say(
+            "warning: other users of this machine can see keys on a command line; "
+            "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET instead"
+        )
+    return Client(
+        endpoint or options.endpoint,
+        region or options.region,
+        credentials,
+        profile=options.profile,
+        config_file=options.config_file,
+        signature_version=options.sign_version,
+    )
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    options = ctx.ensure_object(Options)
+    if value:
+        setattr(options, cast("str", param.name), value)
+
+
+_SHARED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("-e", "--endpoint"), {"metavar": "URL", "help": "Where OSS is. [OSS_ENDPOINT]"}),
+    (("--region",), {"metavar": "ID", "help": "Such as cn-hangzhou. [OSS_REGION]"}),
+    (("-i", "--access-key-id"), {"metavar": "ID", "help": "Who asks. [OSS_ACCESS_KEY_ID]"}),
+    (
+        ("-k", "--access-key-secret"),
+        {"metavar": "SECRET", "help": "Better in the environment. [OSS_ACCESS_KEY_SECRET]"},
+    ),
+    (("-t", "--sts-token"), {"metavar": "TOKEN", "help": "Of temporary keys. [OSS_SESSION_TOKEN]"}),
+    (("--profile",), {"metavar": "NAME", "help": "Section of the configuration file. [OSSUTIL_PROFILE]"}),
+    (("-c", "--config-file"), {"metavar": "FILE", "help": "Instead of ~/.ossutilconfig."}),
+    (("--sign-version",), {"type": click.Choice(["v4", "v1"]), "help": "Version of signatures; v4."}),
+    (
+        ("--output-format", "--format", "output_format"),
+        {"type": click.Choice(["raw", "json"]), "help": "json: one JSON value a line on standard output."},
+    ),
+    (("-q", "--quiet"), {"is_flag": True, "help": "Only results and errors."}),
+    (("--debug",), {"is_flag": True, "help": "Show the traceback of an error."}),
+)
+
+
+def shared_options(hidden: bool) -> Callable[[F], F]:
+    """
+    Give a command the options of all commands; they go into its `Options`, not into its arguments.
+
+    Args:
+        hidden: True where the help of the command shall not repeat them.
+    """
+
+    def add(function: F) -> F:
+        for names, settings in reversed(_SHARED):
+            option = click.option(*names, **settings, hidden=hidden, expose_value=False, callback=_remember)
+            function = option(function)
+        return function
+
+    return add
+
+
+def oss_command(name: str, **settings: Any) -> Callable[[F], click.Command]:
+    """A command of penstock: named, with the shared options, and with its `Options` as first argument."""
+
+    def make(function: F) -> click.Command:
+        command = click.command(
+            name,
+            epilog="Options for endpoint, keys and output: penstock --help",
+            context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+            **settings,
+        )
+        return command(shared_options(hidden=True)(click.pass_obj(function)))
+
+    return make
