@@ -8,7 +8,7 @@ Example:
         client.resume(transfer.resume_token).result()        # goes on where it stopped
 """
 
-from penstock.client.aio import AsyncClient, AsyncObjectBody
+from penstock.client.aio import AsyncClient, AsyncObjectBody, AsyncTransfer
 from penstock.client.call import Call
 from penstock.client.client import Client
 from penstock.client.credentials import Credentials
@@ -71,6 +71,7 @@ __all__ = [
     "Aborted",
     "AsyncClient",
     "AsyncObjectBody",
+    "AsyncTransfer",
     "Call",
     "ChecksumMismatch",
     "CleanUp",

@@ -116,6 +116,18 @@ def test_bytes_published_but_not_committed_are_orphans(box: Box) -> None:
         assert box.store.check().orphans == ()
 
 
+def test_the_file_of_a_refused_write_is_removed_at_once(tmp_path: Path) -> None:
+    with LocalStore.open(tmp_path, "none") as store:
+        store.create_bucket(bucket_named("box"))
+        box = Box(store)
+        box.put("key", b"small")
+        with pytest.raises(faults.AlreadyExists):
+            box.put("key", LARGE, forbid_overwrite=True)
+        with pytest.raises(faults.UploadMissing):
+            box.part("key", "0" * 32, 1, LARGE)
+        assert [path for path in tmp_path.rglob("*") if path.is_file() and len(path.name) == 32] == []
+
+
 def test_what_is_needed_is_never_swept(box: Box) -> None:
     box.put("key", LARGE)
     upload_id = box.begin("open")

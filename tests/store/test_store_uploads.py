@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 import pytest
 from store_box import PART, Box, bucket_named
 
 from penstock.protocol.crc64 import crc64
-from penstock.server.store import Attributes, CopySource, ObjectKind, ObjectRecord, PartRecord, faults
-from penstock.server.store.uploads import StoredUpload, plan_completion
+from penstock.server.store import (
+    Attributes,
+    CopySource,
+    ObjectKind,
+    ObjectRecord,
+    PartRecord,
+    faults,
+    uploads,
+)
+from penstock.server.store.uploads import Completion, StoredUpload, plan_completion
 
 
 def body(number: int, size_bytes: int = PART) -> bytes:
@@ -73,6 +82,27 @@ def test_completing_all_takes_every_stored_part(box: Box) -> None:
         box.part("key", upload_id, number, body(number))
     assert box.complete("key", upload_id, None).size_bytes == 3 * PART
     assert box.read("key") == body(1) + body(3) + body(9)
+
+
+def test_a_part_that_is_replaced_while_completion_is_judged_is_judged_again(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = box.begin("key")
+    box.part("key", upload_id, 1, body(1))
+    times = 0
+
+    def judge_then_replace(*asked: Any) -> Completion:
+        nonlocal times
+        times += 1
+        judged = plan_completion(*asked)
+        if times == 1:
+            box.part("key", upload_id, 1, body(2))
+        return judged
+
+    monkeypatch.setattr(uploads, "plan_completion", judge_then_replace)
+    made = box.complete("key", upload_id, None)
+    assert times == 2
+    assert (made.crc64, box.read("key")) == (crc64(body(2)), body(2))
 
 
 def test_parts_that_are_not_listed_are_removed(box: Box) -> None:

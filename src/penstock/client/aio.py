@@ -13,12 +13,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, I
 from functools import wraps
 from itertools import islice
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from penstock.client.call import Call
 from penstock.client.caller import Caller
 from penstock.client.client import Client
 from penstock.client.object_body import CHUNK_BYTES, ObjectBody
+from penstock.client.outcome import Outcome
+from penstock.client.part_source import UploadSource
+from penstock.client.transfer import Transfer
+from penstock.client.uploads import ResumeOptions, UploadOptions
+from penstock.transfer.outcome import CleanUp, Stored
+from penstock.transfer.progress import Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,6 +87,63 @@ class AsyncObjectBody:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class AsyncTransfer:
+    """As `Transfer`, awaited. Cancelling a task that awaits the result aborts the transfer."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+
+    async def result(self) -> Stored:
+        """Wait for the end and return what was stored; raises as `Transfer.result`."""
+        await self._ended()
+        return self._transfer.result(0)
+
+    async def outcome(self) -> Outcome[Stored]:
+        """Wait for the end and tell it, without raising."""
+        await self._ended()
+        return self._transfer.outcome(0)
+
+    async def cancel(self, timeout_s: float | None = 60.0) -> CleanUp:
+        """As `Transfer.cancel`."""
+        return await asyncio.to_thread(self._transfer.cancel, timeout_s)
+
+    def abort(self, reason: str = "abort") -> None:
+        """As `Transfer.abort`; it does not wait, so it is not awaited."""
+        self._transfer.abort(reason)
+
+    def drain(self, timeout_s: float = 30.0) -> None:
+        """As `Transfer.drain`; it does not wait, so it is not awaited."""
+        self._transfer.drain(timeout_s)
+
+    def done(self) -> bool:
+        """True once it has ended and is quiet."""
+        return self._transfer.done()
+
+    @property
+    def progress(self) -> Progress:
+        """As `Transfer.progress`."""
+        return self._transfer.progress
+
+    @property
+    def upload_id(self) -> str | None:
+        """As `Transfer.upload_id`."""
+        return self._transfer.upload_id
+
+    @property
+    def resume_token(self) -> str | None:
+        """As `Transfer.resume_token`."""
+        return self._transfer.resume_token
+
+    async def _ended(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await _done(self._transfer, loop)
+        except asyncio.CancelledError:
+            self._transfer.abort("cancelled")
+            await _quiet(self._transfer, loop)
+            raise
 
 
 class AsyncClient:
@@ -158,6 +221,18 @@ class AsyncClient:
         body = await self._run(Client.get_object, bucket, key, **options)
         return AsyncObjectBody(self, body)
 
+    async def upload(
+        self, source: UploadSource, target: str, **options: Unpack[UploadOptions]
+    ) -> AsyncTransfer:
+        """Begin an upload of any size; the arguments are those of `Client.upload`."""
+        return AsyncTransfer(await asyncio.to_thread(self.client.upload, source, target, **options))
+
+    async def resume(
+        self, what: str, source: UploadSource | None = None, **options: Unpack[ResumeOptions]
+    ) -> AsyncTransfer:
+        """Go on with an upload that was stopped; the arguments are those of `Client.resume`."""
+        return AsyncTransfer(await asyncio.to_thread(self.client.resume, what, source, **options))
+
     def disable_requests(self) -> None:
         """As `Client.disable_requests`; it does not wait, so it is not awaited."""
         self.client.disable_requests()
@@ -199,12 +274,7 @@ async def _end_of(call: Call[T], loop: asyncio.AbstractEventLoop) -> T:
         await _done(call, loop)
     except asyncio.CancelledError as cancelled:
         call.abort("cancelled")
-        # The call ends at once; further cancellations do not cut this short.
-        while not call.done():
-            try:
-                await _done(call, loop)
-            except asyncio.CancelledError:
-                continue
+        await _quiet(call, loop)
         outcome = call.outcome(0)
         # The task was cancelled and says so; whether OSS has the object is told beside it.
         cancelled.add_note(f"penstock: committed={outcome.committed}")
@@ -212,8 +282,17 @@ async def _end_of(call: Call[T], loop: asyncio.AbstractEventLoop) -> T:
     return call.result(0)
 
 
-def _done(call: Call[T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-    """A future of the loop that is done when the call is; cancelling it does nothing to the call."""
+async def _quiet(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop) -> None:
+    """Wait for the end of what was aborted, which is near; further cancellations do not cut this short."""
+    while not running.done():
+        try:
+            await _done(running, loop)
+        except asyncio.CancelledError:
+            continue
+
+
+def _done(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    """A future of the loop that is done when the other is; cancelling it does nothing to the other."""
     done: asyncio.Future[None] = loop.create_future()
 
     def tell() -> None:
@@ -226,7 +305,7 @@ def _done(call: Call[T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[None
         except RuntimeError:  # the loop is closed; nobody waits any more
             pass
 
-    call.add_done_callback(end)
+    running.add_done_callback(end)
     return done
 
 

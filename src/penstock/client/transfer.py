@@ -104,6 +104,10 @@ class Transfer:
             self._ended.exception()
             raise
 
+    def add_done_callback(self, function: Callable[[Future[TransferOutcome]], object]) -> None:
+        """Have ``function`` called when it has ended, on the thread that ended it; at once if it has."""
+        self._ended.add_done_callback(function)
+
     def done(self) -> bool:
         """True once it has ended and is quiet."""
         return self._ended.done()

@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
@@ -47,6 +47,29 @@ from penstock.transfer.progress import Progress
 from penstock.transfer.upload import UploadMachine
 
 OnProgress = Callable[[Progress], None]
+
+
+class ResumeOptions(TypedDict, total=False):
+    """Keyword arguments of `Client.resume`."""
+
+    parallel: int | None
+    keep_matching: bool
+    protect_target: bool
+    journal: bool
+    traffic_limit_bits_per_s: int | None
+    progress: OnProgress | None
+
+
+class UploadOptions(ObjectOptions, total=False):
+    """Keyword arguments of `Client.upload`."""
+
+    part_bytes: int | None
+    parallel: int | None
+    forbid_overwrite: bool
+    protect_target: bool
+    journal: bool
+    traffic_limit_bits_per_s: int | None
+    progress: OnProgress | None
 
 
 class UnfinishedUpload(msgspec.Struct, frozen=True):

@@ -1,11 +1,13 @@
 """
 One TCP connection that can be cut from outside.
 
-The socket blocks, with a time-out in the kernel of one tick. So a send takes the largest view at hand in one
-system call, and comes back only when all of it is handed over, or when it had to wait for a whole tick: time
-enough to look whether the other side answered already, or whether nothing moves any more. (`settimeout` would
-make the descriptor non-blocking and return to Python for every gap in the send buffer, which costs most of
-the speed next to a busy Python thread.)
+The socket blocks, with a time-out in the kernel of one tick: time enough to look whether the other side
+answered already, or whether nothing moves any more. (`settimeout` would make the descriptor non-blocking and
+return to Python for every gap in the send buffer, which costs most of the speed next to a busy Python thread.)
+
+A send takes a slice, not all there is: the kernel keeps the socket locked while it copies, and to a peer that
+reads as fast as that (on the same machine) a cut would wait for the last byte. The slice grows while another
+Python thread keeps the interpreter busy, because then each return from the kernel costs far more.
 
 Who cuts and who owns are two threads. A cut resets: linger 0, then `shutdown`, which wakes a blocked send,
 receive, connect or poll. It does not close, because the number of a closed descriptor may be given to another
@@ -19,6 +21,7 @@ import selectors
 import socket
 import struct
 import sys
+import time
 from contextlib import suppress
 from typing import Protocol
 
@@ -27,6 +30,10 @@ from penstock.net.request import Buffer
 
 TICK_S = 0.2
 """How long a blocked call stays in the kernel before it looks around."""
+
+LEAST_SLICE_BYTES = 262_144
+MOST_SLICE_BYTES = 8_388_608
+_BUSY_S = 0.001
 
 _KERNEL_TIMEOUTS = sys.platform != "win32"
 # Windows has the options too, but leaves a socket unusable after a send that timed out.
@@ -74,13 +81,14 @@ class Wire:
         sock: Connected or still to be connected; owned by the wire from here on.
     """
 
-    __slots__ = ("_attachment", "_poll", "_users", "sock")
+    __slots__ = ("_attachment", "_poll", "_slice_bytes", "_users", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._attachment: Attachment | None = None
         self._users: set[str] = set()
         self._poll: select.poll | None = None
+        self._slice_bytes = LEAST_SLICE_BYTES
 
     def begin(self, latch: Latch) -> None:
         self._users = {"owner", "cutter"}
@@ -131,7 +139,9 @@ class Wire:
 
     def send(self, data: Buffer) -> int:
         try:
-            return self.sock.send(data)
+            if len(data) <= self._slice_bytes:
+                return self.sock.send(data)
+            return self.sock.send(memoryview(data)[: self._slice_bytes])
         except (BlockingIOError, TimeoutError):
             return 0
 
@@ -150,7 +160,14 @@ class Wire:
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self.sock, select.POLLIN)
-        return bool(self._poll.poll(0))
+        begun = time.perf_counter()
+        readable = self._poll.poll(0)
+        # The call takes a microsecond; the rest is the wait for the interpreter.
+        if time.perf_counter() - begun > _BUSY_S:
+            self._slice_bytes = min(self._slice_bytes * 2, MOST_SLICE_BYTES)
+        else:
+            self._slice_bytes = LEAST_SLICE_BYTES
+        return bool(readable)
 
 
 def new_wire(family: int, *, source_address: str | None = None, not_sent_low_water_bytes: int = 0) -> Wire:

@@ -1,0 +1,222 @@
+"""Uploads in parts, with the rules of OSS that mocks leave out."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from server_desk import Answer, Desk
+
+from penstock.protocol.crc64 import crc64
+
+PART = b"p" * 102_400
+
+
+def initiate(desk: Desk, key: str = "big", query: str = "uploads", **headers: str) -> str:
+    answer = desk("POST", f"/photos/{key}?{query}", **headers)
+    assert answer.status == 200
+    return answer.element("UploadId")
+
+
+def send(desk: Desk, upload: str, number: int, data: bytes = PART, key: str = "big") -> str:
+    answer = desk("PUT", f"/photos/{key}?partNumber={number}&uploadId={upload}", data)
+    assert answer.status == 200, answer.body
+    assert answer.headers["x-oss-hash-crc64ecma"] == str(crc64(data))
+    return answer.headers["etag"]
+
+
+def document(*parts: tuple[int, str]) -> bytes:
+    listed = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in parts
+    )
+    return f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+
+
+def complete(desk: Desk, upload: str, *parts: tuple[int, str], key: str = "big", **headers: str) -> Answer:
+    return desk("POST", f"/photos/{key}?uploadId={upload}", document(*parts), **headers)
+
+
+def test_parts_become_one_object_with_the_etag_of_oss(bucket: Desk) -> None:
+    upload = initiate(bucket, **{"content-type": "video/mp4", "x-oss-meta-a": "b"})
+    parts = [(1, PART), (2, b"q" * 150_000), (9, b"tail")]
+    etags = [(number, send(bucket, upload, number, data)) for number, data in parts]
+    assert bucket("HEAD", "/photos/big").status == 404
+    answer = complete(bucket, upload, *etags)
+    whole = b"".join(data for _, data in parts)
+    joined = "".join(hashlib.md5(data).hexdigest().upper() for _, data in parts)
+    etag = f'"{hashlib.md5(joined.encode()).hexdigest().upper()}-3"'
+    assert answer.status == 200
+    assert answer.element("ETag").replace("&quot;", '"') == etag
+    assert answer.headers["x-oss-hash-crc64ecma"] == str(crc64(whole))
+    assert answer.element("Location").endswith("/photos/big")
+    got = bucket("GET", "/photos/big")
+    assert got.body == whole
+    assert got.headers["x-oss-object-type"] == "Multipart"
+    assert got.headers["content-type"] == "video/mp4"
+    assert got.headers["x-oss-meta-a"] == "b"
+    part = bucket("GET", "/photos/big", range="bytes=102398-252402")
+    assert (part.status, part.body) == (206, whole[102398:252403])
+
+
+def test_neither_complete_nor_abort_can_be_repeated(bucket: Desk) -> None:
+    upload = initiate(bucket)
+    etag = send(bucket, upload, 1)
+    assert complete(bucket, upload, (1, etag)).status == 200
+    for again in (
+        complete(bucket, upload, (1, etag)),
+        bucket("DELETE", f"/photos/big?uploadId={upload}"),
+        bucket("GET", f"/photos/big?uploadId={upload}"),
+        bucket("PUT", f"/photos/big?partNumber=1&uploadId={upload}", b"x"),
+    ):
+        assert (again.status, again.code) == (404, "NoSuchUpload")
+    other = initiate(bucket)
+    assert bucket("DELETE", f"/photos/big?uploadId={other}").status == 204
+    assert bucket("DELETE", f"/photos/big?uploadId={other}").code == "NoSuchUpload"
+
+
+def test_small_parts_are_refused_on_completion_and_the_upload_stays_open(bucket: Desk) -> None:
+    upload = initiate(bucket)
+    small, last = send(bucket, upload, 1, b"small"), send(bucket, upload, 2, b"last")
+    refused = complete(bucket, upload, (1, small), (2, last))
+    assert (refused.status, refused.code) == (400, "EntityTooSmall")
+    large = send(bucket, upload, 1)
+    assert complete(bucket, upload, (1, large), (2, last)).status == 200
+
+
+def test_completing_checks_order_etags_and_the_document(bucket: Desk) -> None:
+    upload = initiate(bucket)
+    one, two = send(bucket, upload, 1), send(bucket, upload, 2)
+    assert complete(bucket, upload, (2, two), (1, one)).code == "InvalidPartOrder"
+    assert complete(bucket, upload, (1, one), (1, one)).code == "InvalidPartOrder"
+    assert complete(bucket, upload, (1, '"00000000000000000000000000000000"')).code == "InvalidPart"
+    assert complete(bucket, upload, (1, one), (3, one)).code == "InvalidPart"
+    assert complete(bucket, upload).code == "MalformedXML"
+    assert bucket("POST", f"/photos/big?uploadId={upload}", b"<Nonsense/>").code == "MalformedXML"
+    assert bucket("POST", f"/photos/big?uploadId={upload}").code == "MalformedXML"
+    assert complete(bucket, upload, (1, one)).status == 200
+
+
+def test_complete_all_takes_what_is_there_and_no_list(bucket: Desk) -> None:
+    upload = initiate(bucket)
+    send(bucket, upload, 3)
+    etag = send(bucket, upload, 1, PART + b"1")
+    yes = {"x-oss-complete-all": "yes"}
+    both = complete(bucket, upload, (1, etag), **yes)
+    assert (both.status, both.element("EC")) == (400, "0042-00000216")
+    assert bucket("POST", f"/photos/big?uploadId={upload}", **yes).status == 200
+    assert bucket("GET", "/photos/big").body == PART + b"1" + PART
+
+
+@pytest.mark.parametrize("number", ["0", "10001", "-1"])
+def test_part_numbers_go_from_one_to_ten_thousand(bucket: Desk, number: str) -> None:
+    upload = initiate(bucket)
+    answer = bucket("PUT", f"/photos/big?partNumber={number}&uploadId={upload}", b"x")
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
+    assert answer.element("EC") == "0017-00000220"
+
+
+def test_the_same_part_number_replaces_and_is_not_appended(bucket: Desk) -> None:
+    upload = initiate(bucket)
+    send(bucket, upload, 1, b"first")
+    etag = send(bucket, upload, 1, b"second")
+    assert complete(bucket, upload, (1, etag)).status == 200
+    assert bucket("GET", "/photos/big").body == b"second"
+
+
+def test_two_uploads_of_one_key_share_nothing(bucket: Desk) -> None:
+    first, second = initiate(bucket), initiate(bucket)
+    one, two = send(bucket, first, 1, b"1"), send(bucket, second, 1, b"2")
+    assert complete(bucket, second, (1, two)).status == 200
+    assert bucket("GET", "/photos/big").body == b"2"
+    assert complete(bucket, first, (1, one)).status == 200
+    assert bucket("GET", "/photos/big").body == b"1"
+
+
+def test_an_existing_object_is_untouched_until_completion(bucket: Desk) -> None:
+    bucket("PUT", "/photos/big", b"old")
+    upload = initiate(bucket)
+    etag = send(bucket, upload, 1)
+    assert bucket("GET", "/photos/big").body == b"old"
+    forbid = complete(bucket, upload, (1, etag), **{"x-oss-forbid-overwrite": "true"})
+    assert (forbid.status, forbid.code) == (409, "FileAlreadyExists")
+    assert complete(bucket, upload, (1, etag)).status == 200
+    refused = bucket("POST", "/photos/big?uploads", **{"x-oss-forbid-overwrite": "true"})
+    assert refused.code == "FileAlreadyExists"
+
+
+def test_an_abort_does_not_remove_a_part_that_is_still_arriving(bucket: Desk) -> None:
+    upload = initiate(bucket)
+    part = bucket.app.open(bucket.request("PUT", f"/photos/big?partNumber=1&uploadId={upload}", len(PART)))
+    part.receive([PART[:50_000]])
+    assert bucket("DELETE", f"/photos/big?uploadId={upload}").status == 204
+    part.receive([PART[50_000:]])
+    assert part.finish().status == 200
+    part.close()
+    assert "<PartNumber>1</PartNumber>" in bucket("GET", f"/photos/big?uploadId={upload}").body.decode()
+    assert bucket("DELETE", f"/photos/big?uploadId={upload}").status == 204
+    assert bucket("GET", f"/photos/big?uploadId={upload}").code == "NoSuchUpload"
+
+
+def test_sequential_uploads_take_their_parts_in_order_and_once(bucket: Desk) -> None:
+    upload = initiate(bucket, query="uploads&sequential")
+    target = f"/photos/big?uploadId={upload}&partNumber="
+    early = bucket("PUT", f"{target}2", PART)
+    assert (early.status, early.code) == (400, "PartNotSequential")
+    assert bucket("PUT", f"{target}1", PART).status == 200
+    again = bucket("PUT", f"{target}1", PART)
+    assert (again.status, again.code) == (409, "PartAlreadyExist")
+
+
+def test_parts_are_listed_in_pages_with_their_checksums(bucket: Desk) -> None:
+    upload = initiate(bucket)
+    for number in (5, 1, 3):
+        send(bucket, upload, number, b"%d" % number)
+    first = bucket("GET", f"/photos/big?uploadId={upload}&max-parts=2&part-number-marker=")
+    text = first.body.decode()
+    assert first.element("IsTruncated") == "true"
+    assert first.element("NextPartNumberMarker") == "3"
+    assert text.index("<PartNumber>1<") < text.index("<PartNumber>3<")
+    assert f"<HashCrc64ecma>{crc64(b'1')}</HashCrc64ecma>" in text
+    rest = bucket("GET", f"/photos/big?uploadId={upload}&part-number-marker=3")
+    assert rest.element("IsTruncated") == "false"
+    assert rest.body.decode().count("<Part>") == 1
+
+
+def test_a_range_of_an_object_becomes_a_part(bucket: Desk) -> None:
+    bucket("PUT", "/photos/source", PART + b"0123456789")
+    upload = initiate(bucket)
+    target = f"/photos/big?partNumber=1&uploadId={upload}"
+    source = {"x-oss-copy-source": "/photos/source"}
+    answer = bucket("PUT", target, **source, **{"x-oss-copy-source-range": "bytes=102400-102404"})
+    assert answer.status == 200
+    assert "<CopyPartResult>" in answer.body.decode()
+    etag = answer.headers["etag"]
+    assert etag == f'"{hashlib.md5(b"01234").hexdigest().upper()}"'
+    open_end = bucket("PUT", target, **source, **{"x-oss-copy-source-range": "bytes=102405-"})
+    assert complete(bucket, upload, (1, open_end.headers["etag"])).status == 200
+    assert bucket("GET", "/photos/big").body == b"56789"
+
+
+def test_copying_a_part_does_not_touch_the_object_of_that_key(bucket: Desk) -> None:
+    bucket("PUT", "/photos/source", b"source")
+    bucket("PUT", "/photos/big", b"old")
+    upload = initiate(bucket)
+    target = f"/photos/big?partNumber=1&uploadId={upload}"
+    assert bucket("PUT", target, **{"x-oss-copy-source": "/photos/source"}).status == 200
+    assert bucket("GET", "/photos/big").body == b"old"
+
+
+def test_open_uploads_are_listed_and_keep_the_bucket_from_being_deleted(bucket: Desk) -> None:
+    upload = initiate(bucket, "a%20b")
+    listed = bucket("GET", "/photos/?uploads&encoding-type=url")
+    assert listed.element("UploadId") == upload
+    assert listed.element("Key") == "a%20b"
+    assert bucket("DELETE", "/photos/").code == "BucketNotEmpty"
+    bucket("DELETE", f"/photos/a%20b?uploadId={upload}")
+    assert bucket("DELETE", "/photos/").status == 204
+
+
+def test_encoding_type_is_echoed_and_applied_to_keys(bucket: Desk) -> None:
+    answer = bucket("POST", "/photos/a%20b?uploads&encoding-type=url")
+    assert (answer.element("EncodingType"), answer.element("Key")) == ("url", "a%20b")
+    assert bucket("POST", "/photos/a?uploads&encoding-type=rot13").code == "InvalidArgument"
