@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import JournalLocked
+from penstock.files import lock as lock_module
 from penstock.files.lock import FileLock, is_locked, read_owner
 
 HOLDER = """
@@ -93,17 +94,14 @@ def test_a_killed_process_lets_its_lock_go(path: Path, holder: subprocess.Popen[
         assert owner.pid == os.getpid()
 
 
-def test_a_lock_file_that_was_removed_while_waiting_is_not_taken_for_the_lock(path: Path) -> None:
-    first = FileLock(path)
-    first.acquire()
-    first.release(remove=True)
+def test_a_lock_can_be_removed_when_it_is_let_go(path: Path) -> None:
+    lock = FileLock(path)
+    lock.acquire()
+    lock.release(remove=True)
+    lock.release(remove=True)
     assert not path.exists()
-    with FileLock(path) as second:
+    with FileLock(path):
         assert path.exists()
-        path.unlink()
-        with FileLock(path):
-            pass
-        assert second.is_held
 
 
 def test_only_the_owner_may_read_the_lock_file(path: Path) -> None:
@@ -118,3 +116,20 @@ def test_an_owner_that_cannot_be_read_is_not_named(path: Path) -> None:
             FileLock(path).acquire()
     assert read_owner(path.with_name("missing")) is None
     assert not is_locked(path.with_name("missing"))
+
+
+def test_a_lock_file_that_its_owner_removed_meanwhile_is_not_mistaken_for_the_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try_lock = lock_module._try_lock
+    removed: list[Path] = []
+
+    def remove_first(descriptor: int) -> bool:
+        if not removed:  # the owner lets go, and removes the file, between our opening and our locking of it
+            path.unlink()
+            removed.append(path)
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(lock_module, "_try_lock", remove_first)
+    with FileLock(path):
+        assert is_locked(path), "the lock that others will look at is the one that is held"

@@ -146,13 +146,13 @@ def test_garbage_left_by_a_crash_is_removed_at_the_next_start(tmp_path: Path) ->
         lease = store._horizon.lease()
         box.store.delete_object("box", "key")
         store.collect_garbage()
-        store._horizon.release(lease)
         files = [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
         assert len(files) == 1
-        shutil.copytree(tmp_path, tmp_path / "crashed")
-    with LocalStore.open(tmp_path / "crashed", "none") as store:
+        shutil.copytree(tmp_path, tmp_path.with_name("crashed"))
+        store._horizon.release(lease)
+    with LocalStore.open(tmp_path.with_name("crashed"), "none") as store:
         store.collect_garbage()
-        assert [path for path in (tmp_path / "crashed" / "blobs").rglob("*") if path.is_file()] == []
+        assert [path for path in (tmp_path.with_name("crashed") / "blobs").rglob("*") if path.is_file()] == []
 
 
 def test_a_check_finds_what_the_disk_lost(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_a_read_in_progress_survives_overwrite_and_delete(box: Box) -> None:
     with box.store.get_object(box.name, "key") as found:
         box.put("key", b"new")
         box.store.delete_object(box.name, "key")
-        assert box.store.collect_garbage() <= 1
+        box.store.collect_garbage()
         assert found.read() == LARGE
 
 
@@ -307,7 +307,9 @@ def test_a_read_of_more_files_than_are_opened_at_once_survives_delete_too(box: B
         assert box.store.collect_garbage() == 0
         segments.close()
         assert found.read() == b"".join(data)
-    assert box.store.collect_garbage() == 30
+    box.store.collect_garbage()
+    report = box.store.check()
+    assert (report.blob_count, report.orphans) == (0, ())
 
 
 def test_keys_are_kept_as_they_are(box: Box) -> None:

@@ -110,7 +110,7 @@ def test_parts_that_are_not_listed_are_removed(box: Box) -> None:
     parts = [box.part("key", upload_id, number, body(number)) for number in range(1, 6)]
     box.complete("key", upload_id, [parts[1], parts[3]])
     assert box.read("key") == body(2) + body(4)
-    assert box.store.collect_garbage() <= 3
+    box.store.collect_garbage()
     report = box.store.check()
     assert (report.blob_count, report.orphans) == (2, ())
 

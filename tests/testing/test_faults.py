@@ -174,7 +174,7 @@ def test_released_faults_are_gone(oss_client, oss_bucket, oss_faults):
 def test_a_request_that_makes_no_sense_is_recorded_without_an_operation(oss_server, oss_faults):
     port = urllib.parse.urlsplit(oss_server.endpoint).port
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("BREW", "/pot")
+    connection.request("PATCH", "/bucket/key")
     assert connection.getresponse().status == 405
     connection.close()
     assert [one.operation for one in oss_faults.requests] == [""]
@@ -228,10 +228,10 @@ def test_a_silent_peer_takes_some_bytes_and_counts_them(oss_server, tmp_path):
         peer.peek()
         assert peer.connections == 1
         call.abort()
+        assert call.outcome(20).aborted
         received, was_reset = peer.read_to_end()
         assert 0 < received < 2 * len(BODY)
         assert was_reset
-        assert call.outcome(20).aborted
 
 
 def test_a_full_backlog_lets_nobody_in(oss_server, tmp_path):

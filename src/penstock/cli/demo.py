@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,10 +26,17 @@ from penstock.cli.meter import Meter, Reading, open_meter
 from penstock.cli.options import Options, oss_command
 from penstock.errors import TransferError
 
+if TYPE_CHECKING:
+    from penstock.transfer.progress import Progress
+
 BUCKET = "demo-bucket"
 PARALLEL = 4
 _UPLOAD_S = 5.0
 _WATCH_S = 0.5
+_QUIET_S = 0.25
+_ON_THE_WAY_BYTES = 256 * 1024
+_SETTLED_S = 0.1
+_SETTLE_ROUNDS = 20
 _REDRAW_S = 0.05
 _ABORT_AT = 0.5
 _PARTS = 64
@@ -84,8 +92,8 @@ class Stop:
     Attributes:
         returned_s: Until ``abort()`` returned.
         quiet_s: Until everything was quiet.
-        bytes_on_the_way: Arrived at the server between the two.
-        bytes_after: Arrived once everything was quiet.
+        bytes_on_the_way: Had been handed to the network before, and arrived at the server afterwards.
+        bytes_after: Arrived in the time that was watched, once those had.
         requests_after: Begun once ``abort()`` had returned.
     """
 
@@ -94,6 +102,35 @@ class Stop:
     bytes_on_the_way: int
     bytes_after: int
     requests_after: int
+
+
+class Brake:
+    """
+    Holds an upload back to a speed, on this side, so that what has left is really with the server.
+
+    (A limit on the server's side lets bytes pile up in its kernel, and they would arrive after any stop.)
+
+    Args:
+        bytes_per_s: The speed.
+    """
+
+    def __init__(self, bytes_per_s: float) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._released = threading.Event()
+        self._begun_s = time.monotonic()
+        self._first_bytes: int | None = None
+
+    def hold(self, progress: Progress) -> None:
+        """Wait until so many bytes are due, or the brake is released."""
+        moved = progress.acknowledged_bytes + progress.in_flight_bytes
+        if self._first_bytes is None:
+            self._first_bytes = moved
+        due_s = self._begun_s + (moved - self._first_bytes) / self._bytes_per_s
+        self._released.wait(max(0.0, due_s - time.monotonic()))
+
+    def release(self) -> None:
+        """Hold nothing back any more."""
+        self._released.set()
 
 
 class Story:
@@ -113,6 +150,7 @@ class Story:
         self._key = file.path.name
         self._part_bytes = _part_bytes(file.size_bytes)
         self._part_count = -(-file.size_bytes // self._part_bytes)
+        self._bytes_per_s = file.size_bytes / _UPLOAD_S
 
     def tell(self, scratch: Path) -> None:
         """Run it; ``scratch`` is an empty directory."""
@@ -141,13 +179,10 @@ class Story:
                 self._tell_all()
 
     def _tell_all(self) -> None:
-        limit = _traffic_limit_bits_per_s(self._file.size_bytes)
-        self._limit = limit
         _heading("Upload, and stop it half-way")
         _line(
             "speed",
-            f"held to {bytes_text(PARALLEL * limit / 8)}/s by OSS's own traffic limit: "
-            "there would be nothing to see otherwise",
+            f"held back to {bytes_text(self._bytes_per_s)}/s; at full speed there would be nothing to see",
         )
         token, upload_id, stop = self._upload_and_stop()
         self._check_stop(stop)
@@ -161,12 +196,13 @@ class Story:
         self._expect(not left, "an unfinished upload is left")
 
     def _upload_and_stop(self) -> tuple[str, str, Stop]:
+        brake = Brake(self._bytes_per_s)
         transfer = self._client.upload(
             self._file.path,
             f"oss://{BUCKET}/{self._key}",
             part_bytes=self._part_bytes,
             parallel=PARALLEL,
-            traffic_limit_bits_per_s=self._limit,
+            progress=brake.hold,
         )
         watcher = self._watcher
         pause = threading.Event()
@@ -178,16 +214,17 @@ class Story:
             transfer.abort()
             returned = time.perf_counter()
             bytes_then, requests_then = watcher.body_bytes, watcher.requests
+            brake.release()
             outcome = transfer.outcome(timeout_s=10)
             quiet = time.perf_counter()
-            bytes_quiet = watcher.body_bytes
+            bytes_settled = _settled(watcher)
             # Time for anything that should not come to come.
             pause.wait(_WATCH_S)
             stop = Stop(
                 returned - begun,
                 quiet - begun,
-                bytes_quiet - bytes_then,
-                watcher.body_bytes - bytes_quiet,
+                bytes_settled - bytes_then,
+                watcher.body_bytes - bytes_settled,
                 watcher.requests - requests_then,
             )
             meter.show(Reading(self._key, transfer.progress))
@@ -202,12 +239,20 @@ class Story:
     def _check_stop(self, stop: Stop) -> None:
         _line("abort() returned", f"after {time_text(stop.returned_s)}")
         _line("everything quiet", f"after {time_text(stop.quiet_s)}")
-        _line("still on its way", f"{bytes_text(stop.bytes_on_the_way)} on {PARALLEL} connections, thrown away")
         _line(
-            f"in the next {_WATCH_S} s",
-            f"{stop.bytes_after} bytes and {count_text(stop.requests_after, 'request')} reached OSS",
+            "in the network",
+            f"{stop.bytes_on_the_way:,} bytes, sent before and no longer in anybody's hand; OSS threw them away",
         )
-        self._expect(stop.quiet_s <= 0.25, f"it took {time_text(stop.quiet_s)} until everything was quiet")
+        _line(
+            "afterwards",
+            f"{stop.bytes_after} bytes and {count_text(stop.requests_after, 'request')} reached OSS "
+            f"(watched for {_WATCH_S} s)",
+        )
+        self._expect(stop.quiet_s <= _QUIET_S, f"it took {time_text(stop.quiet_s)} until everything was quiet")
+        self._expect(
+            stop.bytes_on_the_way <= PARALLEL * _ON_THE_WAY_BYTES,
+            f"{stop.bytes_on_the_way:,} bytes were still on their way",
+        )
         self._expect(stop.bytes_after == 0, f"{stop.bytes_after:,} bytes arrived after that")
         self._expect(stop.requests_after == 0, f"{stop.requests_after} requests began after the abort")
 
@@ -226,7 +271,7 @@ class Story:
 
     def _resume(self, token: str, upload_id: str, kept: set[int]) -> None:
         before = self._watcher.parts_received.copy()
-        transfer = self._client.resume(token, traffic_limit_bits_per_s=self._limit, parallel=PARALLEL)
+        transfer = self._client.resume(token, parallel=PARALLEL, progress=Brake(self._bytes_per_s).hold)
         with self._meter() as meter:
             while not transfer.done():
                 meter.show(Reading(self._key, transfer.progress))
@@ -263,18 +308,23 @@ class Story:
             self.broken.append(broken)
 
 
+def _settled(watcher: Watcher) -> int:
+    """The bytes that have arrived, once none came for a while: what the network held is through."""
+    pause = threading.Event()
+    count = watcher.body_bytes
+    for _ in range(_SETTLE_ROUNDS):
+        pause.wait(_SETTLED_S)
+        if watcher.body_bytes == count:
+            break
+        count = watcher.body_bytes
+    return count
+
+
 def _part_bytes(size_bytes: int) -> int:
     """A part size that gives about as many parts as can be watched."""
     wanted = -(-size_bytes // _PARTS)
     stepped = -(-wanted // _PART_STEP_BYTES) * _PART_STEP_BYTES
     return min(max(stepped, 2 * _PART_STEP_BYTES), max(_MOST_PART_BYTES, -(-size_bytes // 10_000)))
-
-
-def _traffic_limit_bits_per_s(size_bytes: int) -> int:
-    from penstock.protocol.limits import MAX_TRAFFIC_LIMIT_BITS_PER_S, MIN_TRAFFIC_LIMIT_BITS_PER_S
-
-    wanted = int(size_bytes * 8 / _UPLOAD_S / PARALLEL)
-    return min(max(wanted, MIN_TRAFFIC_LIMIT_BITS_PER_S), MAX_TRAFFIC_LIMIT_BITS_PER_S)
 
 
 def _heading(text: str) -> None:

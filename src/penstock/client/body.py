@@ -39,12 +39,15 @@ class Body(Protocol):
     length: int | None
     replayable: bool
 
+    def content(self, latch: Latch) -> Bytes | Iterator[Bytes]:
+        """The bytes from their beginning: all at once where that costs no time, else as `blocks`."""
+
     def blocks(self, latch: Latch) -> Iterator[Bytes]:
         """The bytes from their beginning, in order; each block is valid until the next is asked for."""
 
     @property
     def crc64(self) -> int:
-        """CRC-64 of the blocks given so far."""
+        """CRC-64 of what was given so far."""
 
     def close(self) -> None:
         """Let go of what was opened for it."""
@@ -59,6 +62,12 @@ class MemoryBody:
         self._view = memoryview(data).cast("B") if not isinstance(data, bytes) else memoryview(data)
         self.length: int | None = len(self._view)
         self.crc64 = 0
+
+    def content(self, latch: Latch) -> Bytes | Iterator[Bytes]:
+        if len(self._view) > BLOCK_BYTES:
+            return self.blocks(latch)
+        self.crc64 = crc64(self._view)
+        return self._view
 
     def blocks(self, latch: Latch) -> Iterator[Bytes]:
         self.crc64 = 0
@@ -108,6 +117,8 @@ class FileBody:
                 self._check_unchanged()
             yield block
 
+    content = blocks
+
     def _fill(self, position: int, buffer: memoryview) -> int:
         return self._source.read_at(self._offset + position, buffer)
 
@@ -146,6 +157,8 @@ class StreamBody:
         for block in read_ahead(self._fill, self.length, READ_BYTES, self._errands, latch):
             self.crc64 = crc64(block, self.crc64)
             yield block
+
+    content = blocks
 
     def _fill(self, position: int, buffer: memoryview) -> int:
         try:
@@ -210,6 +223,8 @@ class IterableBody:
                 f"the iterable gave {given:,} bytes, {self.length:,} were announced; nothing was stored",
                 advice="Announce the length that comes, or leave it out.",
             )
+
+    content = blocks
 
     def close(self) -> None:
         close = getattr(self._blocks, "close", None)

@@ -6,14 +6,18 @@ import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from penstock.client.outcome import Outcome
+from penstock.client.outcome import DISABLED_ADVICE, Outcome
 from penstock.client.scope import scopes_around, within
 from penstock.errors import NOT_SENT, Aborted, PenstockError
 from penstock.net.latch import Latch
 
 T = TypeVar("T")
+
+_QUIET_S = 1.0
+"""How long Ctrl-C waits for an aborted call to be quiet; it is within milliseconds."""
 
 
 class Call(Future[T]):
@@ -50,6 +54,22 @@ class Call(Future[T]):
         began = self.running() or self.done()
         self.abort()
         return not began
+
+    def result(self, timeout: float | None = None) -> T:
+        """
+        Wait for the end and return what the call returned, or raise what it raised.
+
+        Raises:
+            TimeoutError: It still runs after ``timeout`` seconds.
+            KeyboardInterrupt: Ctrl-C came while it was waited for; the call was aborted.
+        """
+        try:
+            return super().result(timeout)
+        except KeyboardInterrupt:
+            self.abort("interrupt")
+            with suppress(FutureTimeout):
+                self.exception(_QUIET_S)
+            raise
 
     def outcome(self, timeout_s: float | None = None) -> Outcome[T]:
         """
@@ -101,11 +121,14 @@ class Call(Future[T]):
         if not self._take():
             return
         self._work = None
+        reason = self._latch.reason or "abort"
         self.set_exception(
             Aborted(
-                "the call was stopped before it began",
+                f"the call was stopped before it began ({reason})",
                 code=NOT_SENT,
-                reason=self._latch.reason or "abort",
-                advice="Nothing was sent. Submit it again if it is still wanted.",
+                reason=reason,
+                advice=DISABLED_ADVICE
+                if reason == "disabled"
+                else "Nothing was sent. Submit it again if it is still wanted.",
             )
         )

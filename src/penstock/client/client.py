@@ -18,6 +18,7 @@ from penstock.client.buckets import BucketCalls
 from penstock.client.call import Call
 from penstock.client.credentials import CachedCredentials, Credentials, CredentialsProvider
 from penstock.client.described import DescriptionCalls
+from penstock.client.journals import Journals
 from penstock.client.listing import ListingCalls
 from penstock.client.multipart import MultipartCalls
 from penstock.client.objects import ObjectCalls
@@ -127,7 +128,7 @@ class Client(
         self._workers = Workers(max_workers, "call")
         self._part_workers = Workers(max_workers, "part")
         self._transfers = weakref.WeakSet()
-        self._state = StateDir(Path(state_dir) if state_dir is not None else None)
+        self._journals = Journals(StateDir(Path(state_dir) if state_dir is not None else None))
         self._transport = HttpTransport(network)
         self._retry = retry or RetryPolicy()
         signer = Signer(
@@ -193,11 +194,13 @@ class Client(
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._workers.wait_until_idle()
-            for transfer in list(self._transfers):
-                transfer.wait_until_quiet(None)
-        self.close()
+        try:
+            if kind is None:
+                self._workers.wait_until_idle()
+                for transfer in list(self._transfers):
+                    transfer.wait_until_quiet(None)
+        finally:
+            self.close()
 
     def __repr__(self) -> str:
         return f"<Client {self.settings.endpoint}>"

@@ -8,11 +8,11 @@ generation and to the scopes around it; when any of them is stopped, it ends wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from penstock.client.body import Body, Bytes
+from penstock.client.outcome import DISABLED_ADVICE
 from penstock.client.retry import RetryBudget, RetryPolicy, may_retry
 from penstock.client.scope import scopes_around
 from penstock.client.signer import Signer
@@ -57,22 +57,23 @@ class Trail:
         return self.flight
 
     def note(self, error: PenstockError) -> None:
-        """Remember how an attempt failed."""
+        """Remember how an attempt failed; nothing of the call is in flight any more."""
         if isinstance(error, NetworkError):
             error.request_sent = error.request_sent or self.flight.complete
             self.in_doubt = self.in_doubt or (error.request_sent and self.operation.commits)
             error.request_sent = error.request_sent or self.in_doubt
+        self.flight = Flight()
 
-    def aborted(self, reason: str, *, in_flight: bool) -> Aborted:
+    def aborted(self, reason: str) -> Aborted:
         """The error of a call that was stopped now."""
-        flight = self.flight if in_flight else Flight()
+        flight = self.flight
         unknown = self.in_doubt or (flight.complete and self.operation.commits)
         code = STOPPED_IN_FLIGHT if flight.started or unknown else NOT_SENT
         what = f"{self.operation.name} {self.resource}"
         if code == NOT_SENT:
             message = f"{what} was stopped before it was sent ({reason})"
             advice = (
-                "All requests of this client are off: call enable_requests() to use it again."
+                DISABLED_ADVICE
                 if reason == "disabled"
                 else "OSS has nothing of it. Call it again if it is still wanted."
             )
@@ -188,14 +189,14 @@ class Requester:
         while True:
             try:
                 latch.check()
-                answer = self._attempt(trail, request, body, latch, on_sent, headers)
+                answer = self._attempt(trail, request, body, latch, on_sent, headers, repeatable)
             except Tripped as tripped:
-                raise trail.aborted(tripped.reason, in_flight=True) from None
+                raise trail.aborted(tripped.reason) from None
             except PenstockError as error:
                 if latch.tripped and isinstance(error, NetworkError):
-                    raise trail.aborted(latch.reason or "abort", in_flight=True) from None
-                trail.note(error)
+                    raise trail.aborted(latch.reason or "abort") from None
                 can_repeat = body is None or body.replayable or not trail.flight.started
+                trail.note(error)
                 if not clock_corrected and can_repeat and self.signer.correct_clock(error):
                     clock_corrected = True
                     continue
@@ -210,7 +211,7 @@ class Requester:
                 self._budget.give_back()
                 return answer
             if latch.wait(self._retry.delay_s(trail.attempts, self._random_fraction())):
-                raise trail.aborted(latch.reason or "abort", in_flight=False)
+                raise trail.aborted(latch.reason or "abort")
 
     def _attempt(
         self,
@@ -220,6 +221,7 @@ class Requester:
         latch: Latch,
         on_sent: OnSent | None,
         headers: Mapping[str, str] | None,
+        repeatable: bool,
     ) -> tuple[HttpResponse | None, Result]:
         operation = trail.operation
         flight = trail.begin()
@@ -227,7 +229,7 @@ class Requester:
         content: bytes | Iterator[Bytes] | None = message.body
         length: int | None = len(message.body) if message.body is not None else 0
         if body is not None:
-            content, length = body.blocks(latch), body.length
+            content, length = body.content(latch), body.length
         response = self._transport.send(
             HttpRequest(
                 Origin(message.scheme, message.host, message.port),
@@ -236,22 +238,25 @@ class Requester:
                 (*message.headers.items(), ("user-agent", self._user_agent)),
                 content,
                 length,
-                replayable=None if body is None else False,
+                replayable=None if body is None and repeatable else False,
             ),
             latch,
             flight,
             on_sent,
         )
-        with _closed_on_error(response):
+        try:
             if not 200 <= response.status < 300 or response.status == 203:
                 answer = response.read(MAX_ERROR_BYTES)
-                response.close()
                 raise error_from_answer(response.status, response.headers, answer, resource=trail.resource)
             if operation.answer == "stream":
                 return response, self._result(operation, response, None, message.host)
             data = response.read(xml.MAX_DOCUMENT_BYTES + 1)
+            result = self._result(operation, response, data, message.host)
+        except BaseException:
             response.close()
-            return None, self._result(operation, response, data, message.host)
+            raise
+        response.close()
+        return None, result
 
     def _result(self, operation: Operation, response: HttpResponse, data: bytes | None, host: str) -> Result:
         try:
@@ -264,15 +269,6 @@ class Requester:
                 request_sent=True,
                 advice="Check that the endpoint is OSS and that no proxy changes its answers.",
             ) from error
-
-
-@contextmanager
-def _closed_on_error(response: HttpResponse) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        response.close()
-        raise
 
 
 def _check_names(request: Request) -> str:

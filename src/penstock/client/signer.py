@@ -11,7 +11,7 @@ from penstock.client.credentials import Credentials
 from penstock.errors import InvalidInput, PenstockError, ServiceError
 from penstock.net.latch import Latch
 from penstock.protocol import dates, signing
-from penstock.protocol.endpoint import Endpoint
+from penstock.protocol.endpoint import Address, Endpoint
 from penstock.protocol.operation import Operation, Request
 from penstock.protocol.percent import format_query
 from penstock.protocol.signature_v1 import authorization_v1, presigned_query_v1
@@ -102,11 +102,19 @@ class Signer:
         credentials = self._signing_key(latch)
         if credentials is not None:
             all_headers.update(
-                self._authorization(operation, bucket, key, wire.query, all_headers, credentials)
+                self._authorization(
+                    operation, bucket, key, wire.query, self._signed(all_headers, address), credentials
+                )
             )
         target = f"{address.path}?{format_query(wire.query)}" if wire.query else address.path
         scheme = cast("Literal['http', 'https']", address.scheme)
         return Message(scheme, address.host, address.port, target, all_headers, wire.body)
+
+    def _signed(self, headers: Mapping[str, str], address: Address) -> Mapping[str, str]:
+        """The headers that a signature may name; ``host`` is added on the way out and is not among them."""
+        if "host" not in self._additional_headers:
+            return headers
+        return {**headers, "host": address.host_header}
 
     def _signing_key(self, latch: Latch) -> signing.Credentials | None:
         credentials = self._credentials(latch)
@@ -183,7 +191,7 @@ class Signer:
                 bucket=bucket,
                 key=key,
                 query=wire.query,
-                headers=wire.headers,
+                headers=self._signed(wire.headers, address),
                 credentials=credentials,
                 region=self.region,
                 signed_at=self.now(),

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from penstock.client.outcome import committed_by
 from penstock.client.part_source import PartSource
 from penstock.client.requester import Requester
-from penstock.client.upload_calls import OWNERSHIP_METADATA
+from penstock.client.upload_calls import OWNERSHIP_METADATA, UploadCalls
 from penstock.errors import Aborted, ChecksumMismatch, Committed, PenstockError
 from penstock.net.latch import Latch
 from penstock.protocol.operations.objects import PutObject, PutObjectResult
 from penstock.protocol.urls import OssUrl
+from penstock.transfer.commands import Wait
+from penstock.transfer.events import Waited
 from penstock.transfer.outcome import Outcome, OutcomeKind, Stored
 from penstock.transfer.progress import Progress
+from penstock.transfer.resolve import Proof, Resolution, Verdict
+
+SETTLE_S = 10.0
+"""How long an unanswered PutObject may take to show itself."""
 
 
 class SingleUpload:
@@ -44,6 +52,7 @@ class SingleUpload:
         self._source = source
         self._latch = latch
         self._on_progress = on_progress
+        self._crc64: int | None = None
         self._progress = Progress(total_bytes=source.total_bytes, parts_total=1)
         metadata = {**fields.pop("metadata", {}), OWNERSHIP_METADATA: ownership_token}
         self._request = PutObject(
@@ -98,14 +107,52 @@ class SingleUpload:
                 request_started=error.code.endswith("42") if aborted else True,
             )
         finally:
+            self._crc64 = body.crc64
             self._source.close()
+        return self._committed(stored.etag or "", stored.version_id or "")
+
+    def clean_up(self, ended: Outcome) -> Outcome:
+        """Nothing is left of a single request that could be cleaned up."""
+        return ended
+
+    def resolved(self, ended: Outcome) -> Outcome:
+        """Look for the object until it shows itself as ours, or its time is over."""
+        calls = UploadCalls(self._requester, self._request.bucket, self._request.key)
+        proof = Proof(
+            ownership_token=self._request.metadata[OWNERSHIP_METADATA],
+            total_bytes=self._source.total_bytes,
+            crc64=self._crc64,
+            started_at=0,
+        )
+        resolution = Resolution(None, proof, SETTLE_S)
+        with self._requester.latch() as latch:
+            commands = resolution.begin()
+            while not resolution.done:
+                (command,) = commands
+                if isinstance(command, Wait):
+                    latch.wait(command.seconds)
+                    commands = resolution.handle(Waited())
+                else:
+                    commands = resolution.handle(calls.answer(command, latch))
+        if resolution.verdict is Verdict.COMMITTED and resolution.target is not None:
+            return self._committed(resolution.target.etag, resolution.target.version_id, by_evidence=True)
+        if resolution.verdict is None:
+            return ended
+        return msgspec.structs.replace(ended, committed=Committed.NO)
+
+    def _committed(self, etag: str, version_id: str, *, by_evidence: bool = False) -> Outcome:
+        total = self._source.total_bytes
         self._show(Progress(total_bytes=total, acknowledged_bytes=total, parts_total=1, parts_done=1))
         return Outcome(
             kind=OutcomeKind.COMMITTED,
             committed=Committed.YES,
             progress=self._progress,
             stored=Stored(
-                etag=stored.etag or "", crc64=body.crc64, size_bytes=total, version_id=stored.version_id or ""
+                etag=etag,
+                crc64=self._crc64 or 0,
+                size_bytes=total,
+                version_id=version_id,
+                by_evidence=by_evidence,
             ),
             request_started=True,
         )

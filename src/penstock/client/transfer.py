@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from penstock.client.outcome import Outcome
-from penstock.errors import TransferError
+from penstock.errors import Committed, TransferError
 from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
 from penstock.transfer.outcome import Outcome as TransferOutcome
 from penstock.transfer.progress import Progress
@@ -44,6 +44,16 @@ class Driver(Protocol):
         """Text to go on with."""
 
 
+class Aftermath(Protocol):
+    """What can still be done about a transfer that has ended."""
+
+    def clean_up(self, ended: TransferOutcome) -> TransferOutcome:
+        """Make OSS forget what it left."""
+
+    def resolved(self, ended: TransferOutcome) -> TransferOutcome:
+        """Find out what became of it."""
+
+
 class Transfer:
     """
     An upload that runs, made by `Client.upload` and `Client.resume`.
@@ -54,12 +64,10 @@ class Transfer:
         name: What goes where, for people.
     """
 
-    def __init__(
-        self, name: str, driver: Driver, clean_up: Callable[[TransferOutcome], TransferOutcome]
-    ) -> None:
+    def __init__(self, name: str, driver: Driver, aftermath: Aftermath) -> None:
         self.name = name
         self._driver = driver
-        self._clean_up = clean_up
+        self._aftermath = aftermath
         self._ended: Future[TransferOutcome] = Future()
         self._thread = threading.Thread(target=self._run, name="penstock-transfer", daemon=True)
         self._thread.start()
@@ -147,15 +155,32 @@ class Transfer:
         self._driver.cancel()
         ended = self._wait(timeout_s)
         if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.upload_id is not None:
-            ended = self._clean_up(ended)
-            self._ended = Future()
-            self._ended.set_result(ended)
+            ended = self._end_anew(self._aftermath.clean_up(ended))
         if ended.kind is OutcomeKind.COMMITTED:
             raise TransferError(
                 f"{self.name} was complete before it could be cancelled",
                 advice="Delete the object if it is not wanted.",
             )
         return ended.clean_up or CleanUp.VERIFIED
+
+    def resolve(self) -> Outcome[Stored]:
+        """
+        Find out what became of a transfer that ended with ``committed`` unknown, by looking at OSS.
+
+        Waits for the end first; asks nothing if there is no doubt.
+
+        Returns:
+            The outcome, in which ``committed`` stays unknown only if the evidence could not be had.
+        """
+        ended = self._wait(None)
+        if ended.committed is Committed.UNKNOWN:
+            self._end_anew(self._aftermath.resolved(ended))
+        return self.outcome(0)
+
+    def _end_anew(self, ended: TransferOutcome) -> TransferOutcome:
+        self._ended = Future()
+        self._ended.set_result(ended)
+        return ended
 
     @property
     def progress(self) -> Progress:

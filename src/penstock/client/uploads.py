@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,24 +12,24 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from penstock.client.caller import Caller
+from penstock.client.journals import Journals, UnfinishedUpload
 from penstock.client.options import ObjectOptions, check_traffic_limit, checked
 from penstock.client.part_source import FileParts, PartSource, UploadSource, part_source
 from penstock.client.settings import Settings
 from penstock.client.single_upload import SingleUpload
-from penstock.client.transfer import Driver, Transfer
+from penstock.client.transfer import Aftermath, Driver, Transfer
 from penstock.client.upload_calls import UploadCalls
 from penstock.client.upload_driver import Journal, UploadDriver
 from penstock.client.workers import Workers
-from penstock.errors import InvalidInput, JournalUnreadable, TransferError
-from penstock.files.journal_file import JournalFile, read_journal
+from penstock.errors import InvalidInput
+from penstock.files.journal_file import JournalFile
 from penstock.files.source import IDENTITY_IS_PROOF
-from penstock.files.state_dir import StateDir
 from penstock.protocol.operations import OPERATIONS
 from penstock.protocol.operations.multipart import InitiateMultipartUpload
 from penstock.protocol.urls import OssUrl, is_oss_url, parse_url
 from penstock.transfer import journal as records
 from penstock.transfer import token as tokens
-from penstock.transfer.events import CancelRequested
+from penstock.transfer.events import CancelRequested, Event
 from penstock.transfer.job import (
     Beginning,
     Fresh,
@@ -72,23 +71,11 @@ class UploadOptions(ObjectOptions, total=False):
     progress: OnProgress | None
 
 
-class UnfinishedUpload(msgspec.Struct, frozen=True):
-    """An upload that a journal of this user tells of."""
-
-    path: Path
-    view: records.JournalView
-
-    @property
-    def url(self) -> str:
-        """``oss://bucket/key``."""
-        return f"oss://{self.view.intent.bucket}/{self.view.intent.key}"
-
-
 class UploadTransfers(Caller):
     """Begin, resume and find uploads."""
 
     settings: Settings
-    _state: StateDir
+    _journals: Journals
     _part_workers: Workers
     _transfers: weakref.WeakSet[Transfer]
 
@@ -152,7 +139,7 @@ class UploadTransfers(Caller):
                     on_progress=progress,
                     traffic_limit_bits_per_s=traffic_limit_bits_per_s,
                 )
-                return self._started(str(url), single)
+                return self._started(str(url), single, single)
             job = UploadJob(
                 job_id=secrets.token_hex(12),
                 endpoint=str(self.settings.endpoint),
@@ -170,11 +157,7 @@ class UploadTransfers(Caller):
                 forbid_overwrite=forbid_overwrite,
                 trust_identity=IDENTITY_IS_PROOF,
             )
-            file = (
-                JournalFile.create(self._state.journal_path(job.job_id), command=_command())
-                if journal
-                else None
-            )
+            file = self._journals.create(job.job_id) if journal else None
         except BaseException:
             parts.close()
             raise
@@ -211,16 +194,16 @@ class UploadTransfers(Caller):
         Every other refusal is the transfer's result: `SourceChanged`, `TargetChanged`, `UploadLost`.
         """
         check_traffic_limit(traffic_limit_bits_per_s)
-        found, beginning = self._beginning(what)
+        path, beginning = self._beginning(what)
         parts = part_source(_named_source(what, source, beginning), self._errands)
         file: JournalFile | None = None
         try:
-            if found is not None:
-                file = JournalFile.open(found, command=_command())
-                beginning = FromJournal(_read(file))
+            if path is not None:
+                file, view = self._journals.open(path)
+                beginning = FromJournal(view)
             job = self._resumed_job(what, beginning, parts)
             if file is None and journal:
-                file = JournalFile.create(self._state.journal_path(job.job_id), command=_command())
+                file = self._journals.create(job.job_id)
         except BaseException:
             parts.close()
             if file is not None:
@@ -236,14 +219,13 @@ class UploadTransfers(Caller):
 
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
         """The uploads that journals of this user tell of, of all endpoints; unreadable ones are left out."""
-        for path in self._state.journal_paths():
-            view = _view(path)
-            if view is not None:
-                yield UnfinishedUpload(path, view)
+        return self._journals.unfinished()
 
     def cancel_upload(self, what: str) -> Outcome:
         """
         Make OSS forget an unfinished upload that no process carries out, and remove its journal.
+
+        Works while requests are disabled.
 
         Args:
             what: As in `resume`.
@@ -254,16 +236,24 @@ class UploadTransfers(Caller):
         Raises:
             JournalLocked: A process carries it out; abort it there.
         """
-        found, beginning = self._beginning(what)
-        file: JournalFile | None = None
-        if found is not None:
-            file = JournalFile.open(found, command=_command())
-            beginning = FromJournal(_read(file))
-        empty = part_source(b"", self._errands)
-        job = self._resumed_job(what, beginning, empty)
-        job = msgspec.structs.replace(job, total_bytes=_total_bytes(beginning))
-        machine = UploadMachine(job, UploadSettings(), beginning)
-        return self._driver(machine, job, empty, file, None, None).run(CancelRequested())
+        return self._without_source(what, CancelRequested(), resolve_only=False)
+
+    def resolve_upload(self, what: str) -> Outcome:
+        """
+        Find out what became of an upload whose Complete was not answered; nothing is sent but questions.
+
+        Args:
+            what: As in `resume`.
+
+        Returns:
+            ``committed`` is ``yes`` or ``no``, told by the upload and the object themselves. It stays
+            ``unknown`` only if the evidence could not be had. An upload that is gone without leaving our
+            object ends with `UploadLost`.
+
+        Raises:
+            JournalLocked: A process carries it out.
+        """
+        return self._without_source(what, None, resolve_only=True)
 
     # --- how
 
@@ -271,26 +261,29 @@ class UploadTransfers(Caller):
         """The journal, if there is one, and what else is known."""
         if what.strip().startswith(tokens.PREFIX):
             token = tokens.decode(what)
-            path = self._state.journal_path(token.job_id)
-            view = _view(path)
-            return (path, FromJournal(view)) if view is not None else (None, FromToken(token))
+            known = self._journals.of_job(token.job_id)
+            return (known.path, FromJournal(known.view)) if known else (None, FromToken(token))
         if not is_oss_url(what):
             raise InvalidInput(
                 f"{what[:80]!r} is neither a resume token nor an oss:// address",
                 advice="`penstock uploads ls` lists what can be resumed.",
             )
         url = parse_url(what)
-        here = [
-            upload
-            for upload in self.unfinished_uploads()
-            if upload.view.end is None
-            and (upload.view.intent.bucket, upload.view.intent.key) == (url.bucket, url.key)
-            and upload.view.intent.endpoint == str(self.settings.endpoint)
-        ]
-        if not here:
-            return None, FromKey()
-        newest = max(here, key=lambda upload: upload.view.intent.started_at)
-        return newest.path, FromJournal(newest.view)
+        known = self._journals.of_target(str(self.settings.endpoint), url.bucket, url.key)
+        return (known.path, FromJournal(known.view)) if known else (None, FromKey())
+
+    def _without_source(self, what: str, first: Event | None, *, resolve_only: bool) -> Outcome:
+        """Run the machine of an upload to an end for which its bytes are not needed."""
+        path, beginning = self._beginning(what)
+        file: JournalFile | None = None
+        if path is not None:
+            file, view = self._journals.open(path)
+            beginning = FromJournal(view)
+        empty = part_source(b"", self._errands)
+        job = self._resumed_job(what, beginning, empty)
+        job = msgspec.structs.replace(job, total_bytes=_total_bytes(beginning))
+        machine = UploadMachine(job, UploadSettings(), beginning, resolve_only=resolve_only)
+        return self._driver(machine, job, empty, file, None, None).run(first)
 
     def _resumed_job(self, what: str, beginning: Beginning, parts: PartSource) -> UploadJob:
         match beginning:
@@ -336,7 +329,7 @@ class UploadTransfers(Caller):
                 file.close()
             raise
         driver = self._driver(machine, job, parts, file, progress, traffic_limit_bits_per_s)
-        return self._started(f"oss://{job.bucket}/{job.key}", driver)
+        return self._started(f"oss://{job.bucket}/{job.key}", driver, self)
 
     def _driver(
         self,
@@ -361,13 +354,18 @@ class UploadTransfers(Caller):
             on_progress=progress,
         )
 
-    def _started(self, name: str, driver: Driver) -> Transfer:
-        transfer = Transfer(name, driver, self._clean_up)
+    def _started(self, name: str, driver: Driver, aftermath: Aftermath) -> Transfer:
+        transfer = Transfer(name, driver, aftermath)
         self._transfers.add(transfer)
         return transfer
 
-    def _clean_up(self, ended: Outcome) -> Outcome:
+    def clean_up(self, ended: Outcome) -> Outcome:
+        """Make OSS forget what a transfer left that has ended."""
         return self.cancel_upload(ended.resume_token) if ended.resume_token else ended
+
+    def resolved(self, ended: Outcome) -> Outcome:
+        """What became of a transfer that ended in doubt."""
+        return self.resolve_upload(ended.resume_token) if ended.resume_token else ended
 
 
 def _object_url(target: str, parts: PartSource) -> OssUrl:
@@ -409,29 +407,6 @@ def _journaled_options(url: OssUrl, fields: dict[str, Any], ownership_token: str
     )
 
 
-def _read(file: JournalFile) -> records.JournalView:
-    """What a journal says, its torn tail cut off."""
-    entries, valid_bytes = records.records(file.read_all())
-    view = records.journal_view(entries)
-    if view is None:
-        raise JournalUnreadable(
-            f"the journal {file.path} holds nothing yet", advice="Begin the upload again; nothing was sent."
-        )
-    file.truncate(valid_bytes)
-    return view
-
-
-def _view(path: Path) -> records.JournalView | None:
-    """What a journal says that another process may be writing; None if it says nothing that is understood."""
-    if not path.exists():
-        return None
-    try:
-        entries, _ = records.records(read_journal(path))
-        return records.journal_view(entries)
-    except TransferError:
-        return None
-
-
 def _total_bytes(beginning: Beginning) -> int:
     match beginning:
         case FromJournal(view=view):
@@ -439,7 +414,3 @@ def _total_bytes(beginning: Beginning) -> int:
         case FromToken(token=token):
             return token.total_bytes
     return 0
-
-
-def _command() -> str:
-    return " ".join(sys.argv[:3])

@@ -13,6 +13,8 @@ from penstock.net.request import Buffer, Flight
 JOINED_BYTES = 16_384
 """As much of a body as leaves in one piece with the head."""
 
+_WATCH_EVERY_BYTES = 1_048_576
+
 Progress = Callable[[int], None]
 
 
@@ -149,20 +151,27 @@ class Outflow:
         if sent == len(data):
             self._count(sent - overhead)
             return
-        view = memoryview(data)
-        idle_since = time.monotonic()
+        self._push_slowly(memoryview(data), sent, overhead, last=last)
+
+    def _push_slowly(self, view: memoryview, sent: int, overhead: int, *, last: bool) -> None:
+        connection, flight = self._connection, self.flight
+        moved_at = time.monotonic()
+        unwatched_bytes = 0
         while True:
             if sent:
-                idle_since = time.monotonic()
+                moved_at = time.monotonic()
+                unwatched_bytes += sent
                 self._count(max(sent - overhead, 0))
                 overhead = max(overhead - sent, 0)
                 view = view[sent:]
                 if not view:
                     return
-            elif time.monotonic() - idle_since >= connection.timeout_s:
+            elif time.monotonic() - moved_at >= connection.timeout_s:
                 raise connection.timed_out(flight, "was sending")
             connection.latch.check()
-            connection.check_for_early_answer(flight)
+            if not sent or unwatched_bytes >= _WATCH_EVERY_BYTES:
+                unwatched_bytes = 0
+                connection.check_for_early_answer(flight)
             sent = connection.send(view, flight, last=last)
 
     def _count(self, body_bytes: int) -> None:

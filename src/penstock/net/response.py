@@ -72,11 +72,24 @@ class HttpResponse:
         """
         if n < 0:
             return b"".join(self)
-        target = bytearray(n)
+        pieces: list[bytes] = []
+        while n > 0 and (piece := self._read_piece(n)):
+            pieces.append(piece)
+            n -= len(piece)
+        return b"".join(pieces)
+
+    def _read_piece(self, most: int) -> bytes:
+        if self._kept:
+            piece, self._kept = self._kept[:most], self._kept[most:]
+            return piece
+        if self._connection is None:
+            return b""
+        most = min(most, _CHUNK_BYTES)
+        if self._framing is Framing.LENGTH:
+            most = min(most, self._missing)
+        target = bytearray(most)
         with memoryview(target) as view:
-            count = 0
-            while count < n and (received := self.readinto(view[count:])):
-                count += received
+            count = self.readinto(view)
         return bytes(target[:count])
 
     def readinto(self, buffer: bytearray | memoryview) -> int:

@@ -5,9 +5,10 @@ The socket blocks, with a time-out in the kernel of one tick: time enough to loo
 answered already, or whether nothing moves any more. (`settimeout` would make the descriptor non-blocking and
 return to Python for every gap in the send buffer, which costs most of the speed next to a busy Python thread.)
 
-A send takes a slice, not all there is: the kernel keeps the socket locked while it copies, and to a peer that
-reads as fast as that (on the same machine) a cut would wait for the last byte. The slice grows while another
-Python thread keeps the interpreter busy, because then each return from the kernel costs far more.
+A send takes a slice, not all there is. The kernel keeps the socket locked while it copies, so with a peer that
+reads as fast as that, on the same machine, a cut would wait for the last byte. Where a slice takes longer the
+sender sleeps in between, and a cut finds the lock free: then the slice grows, because each return from the
+kernel may cost a wait for a busy Python thread.
 
 Who cuts and who owns are two threads. A cut resets: linger 0, then `shutdown`, which wakes a blocked send,
 receive, connect or poll. It does not close, because the number of a closed descriptor may be given to another
@@ -31,9 +32,10 @@ from penstock.net.request import Buffer
 TICK_S = 0.2
 """How long a blocked call stays in the kernel before it looks around."""
 
-LEAST_SLICE_BYTES = 262_144
-MOST_SLICE_BYTES = 8_388_608
-_BUSY_S = 0.001
+_LEAST_SLICE_BYTES = 262_144
+_MOST_SLICE_BYTES = 8_388_608
+_SLOW_BYTES_PER_S = 1e9
+_FAST_BYTES_PER_S = 1.5e9
 
 _KERNEL_TIMEOUTS = sys.platform != "win32"
 # Windows has the options too, but leaves a socket unusable after a send that timed out.
@@ -88,7 +90,7 @@ class Wire:
         self._attachment: Attachment | None = None
         self._users: set[str] = set()
         self._poll: select.poll | None = None
-        self._slice_bytes = LEAST_SLICE_BYTES
+        self._slice_bytes = _LEAST_SLICE_BYTES
 
     def begin(self, latch: Latch) -> None:
         self._users = {"owner", "cutter"}
@@ -138,10 +140,20 @@ class Wire:
             sock.settimeout(TICK_S)
 
     def send(self, data: Buffer) -> int:
+        if len(data) <= _LEAST_SLICE_BYTES:
+            return self._send(data)
+        begun = time.perf_counter()
+        sent = self._send(memoryview(data)[: self._slice_bytes])
+        bytes_per_s = sent / (time.perf_counter() - begun)
+        if bytes_per_s < _SLOW_BYTES_PER_S:
+            self._slice_bytes = min(self._slice_bytes * 4, _MOST_SLICE_BYTES)
+        elif bytes_per_s > _FAST_BYTES_PER_S:
+            self._slice_bytes = max(self._slice_bytes // 2, _LEAST_SLICE_BYTES)
+        return sent
+
+    def _send(self, data: Buffer) -> int:
         try:
-            if len(data) <= self._slice_bytes:
-                return self.sock.send(data)
-            return self.sock.send(memoryview(data)[: self._slice_bytes])
+            return self.sock.send(data)
         except (BlockingIOError, TimeoutError):
             return 0
 
@@ -160,14 +172,7 @@ class Wire:
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self.sock, select.POLLIN)
-        begun = time.perf_counter()
-        readable = self._poll.poll(0)
-        # The call takes a microsecond; the rest is the wait for the interpreter.
-        if time.perf_counter() - begun > _BUSY_S:
-            self._slice_bytes = min(self._slice_bytes * 2, MOST_SLICE_BYTES)
-        else:
-            self._slice_bytes = LEAST_SLICE_BYTES
-        return bool(readable)
+        return bool(self._poll.poll(0))
 
 
 def new_wire(family: int, *, source_address: str | None = None, not_sent_low_water_bytes: int = 0) -> Wire:

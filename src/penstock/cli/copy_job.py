@@ -1,0 +1,303 @@
+"""One file or object to be copied: how it is carried out, and how far it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import msgspec
+
+from penstock.errors import InvalidInput
+from penstock.files.target import DownloadTarget
+from penstock.protocol.limits import MAX_SINGLE_COPY_BYTES
+from penstock.protocol.urls import OssUrl
+from penstock.transfer.progress import Progress
+
+if TYPE_CHECKING:
+    from penstock.client.client import Client
+    from penstock.client.object_body import ObjectBody
+    from penstock.client.transfer import Transfer
+
+_READ_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """
+    What came of a job.
+
+    Attributes:
+        resumed_bytes: Of the size, what an earlier run had sent.
+        crc64: Compared at both ends; None if the other side did not say.
+    """
+
+    source: str
+    target: str
+    size_bytes: int
+    resumed_bytes: int = 0
+    crc64: int | None = None
+
+
+class CopyJob(Protocol):
+    """
+    One copy, run once.
+
+    Attributes:
+        source: Where from, for people.
+        target: Where to, for people.
+        size_bytes: Length; 0 if it is not known before.
+    """
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is; from any thread."""
+
+    def run(self, client: Client) -> Copied:
+        """Carry it out. Raises PenstockError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadOptions:
+    """
+    What the command line says about uploads.
+
+    Attributes:
+        object_options: Keyword arguments of `Client.upload` that describe the object.
+        resume: False begins anew whatever is unfinished.
+        force: True writes over what somebody else wrote meanwhile.
+    """
+
+    part_bytes: int | None = None
+    parallel: int | None = None
+    forbid_overwrite: bool = False
+    resume: bool = True
+    force: bool = False
+    object_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class UploadJob:
+    """
+    A local file to an object; goes on with an unfinished upload of the same file to the same key.
+
+    Args:
+        path: The file.
+        url: The object.
+        size_bytes: Length of the file when it was found.
+        options: What the command line says.
+        unfinished: Token of the unfinished upload to go on with, if there is one.
+    """
+
+    path: Path
+    url: OssUrl
+    size_bytes: int
+    options: UploadOptions
+    unfinished: str | None = None
+    transfer: Transfer | None = None
+
+    @property
+    def source(self) -> str:
+        return str(self.path)
+
+    @property
+    def target(self) -> str:
+        return str(self.url)
+
+    @property
+    def progress(self) -> Progress:
+        transfer = self.transfer
+        return transfer.progress if transfer is not None else Progress(total_bytes=self.size_bytes)
+
+    def run(self, client: Client) -> Copied:
+        options = self.options
+        if self.unfinished is not None:
+            # The parts that still equal the file are kept, and only those: each is compared by CRC-64.
+            self.transfer = client.resume(
+                self.unfinished,
+                self.path,
+                parallel=options.parallel,
+                keep_matching=True,
+                protect_target=not options.force,
+            )
+        else:
+            self.transfer = client.upload(
+                self.path,
+                str(self.url),
+                part_bytes=options.part_bytes,
+                parallel=options.parallel,
+                forbid_overwrite=options.forbid_overwrite,
+                protect_target=not options.force,
+                **options.object_options,
+            )
+        stored = self.transfer.result()
+        return Copied(
+            source=self.source,
+            target=self.target,
+            size_bytes=stored.size_bytes,
+            resumed_bytes=self.transfer.progress.resumed_bytes,
+            crc64=stored.crc64,
+        )
+
+
+@dataclass(slots=True)
+class StreamUploadJob:
+    """Standard input to an object, in one request; nothing of it can be resumed."""
+
+    url: OssUrl
+    options: UploadOptions
+    source: str = "-"
+    size_bytes: int = 0
+    sent_bytes: int = 0
+
+    @property
+    def target(self) -> str:
+        return str(self.url)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(total_bytes=max(self.sent_bytes, 1), in_flight_bytes=self.sent_bytes)
+
+    def run(self, client: Client) -> Copied:
+        # Unbuffered: a thread that is left behind in a read must not hold a lock that the exit needs.
+        with os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0) as stream:
+            stored = client.put_object(
+                self.url.bucket,
+                self.url.key,
+                stream,
+                forbid_overwrite=self.options.forbid_overwrite or None,
+                progress=self._note,
+                **self.options.object_options,
+            )
+        return Copied(source="-", target=self.target, size_bytes=self.sent_bytes, crc64=stored.crc64)
+
+    def _note(self, sent: int, total: int | None) -> None:
+        self.sent_bytes = sent
+
+
+@dataclass(slots=True)
+class DownloadJob:
+    """An object to a local file, which appears once it is complete and its CRC-64 was compared."""
+
+    url: OssUrl
+    path: Path
+    size_bytes: int
+    received_bytes: int = 0
+
+    @property
+    def source(self) -> str:
+        return str(self.url)
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(
+            total_bytes=max(self.size_bytes, self.received_bytes), acknowledged_bytes=self.received_bytes
+        )
+
+    def run(self, client: Client) -> Copied:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidInput(f"{self.path.parent} cannot be made: {error.strerror}") from error
+        with DownloadTarget.create(self.path) as target:
+            with client.get_object(self.url.bucket, self.url.key) as body:
+                self.size_bytes = body.content_bytes or self.size_bytes
+                self._receive(body, target)
+            target.commit()
+        crc64 = body.description.crc64
+        return Copied(source=self.source, target=self.target, size_bytes=self.received_bytes, crc64=crc64)
+
+    def _receive(self, body: ObjectBody, target: DownloadTarget) -> None:
+        buffer = memoryview(bytearray(_READ_BYTES))
+        while count := body.readinto(buffer):
+            target.write_at(self.received_bytes, buffer[:count])
+            self.received_bytes += count
+
+
+@dataclass(slots=True)
+class StreamDownloadJob:
+    """An object to an open stream."""
+
+    url: OssUrl
+    stream: BinaryIO
+    target: str = "-"
+    size_bytes: int = 0
+    received_bytes: int = 0
+
+    @property
+    def source(self) -> str:
+        return str(self.url)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(
+            total_bytes=max(self.size_bytes, self.received_bytes), acknowledged_bytes=self.received_bytes
+        )
+
+    def run(self, client: Client) -> Copied:
+        buffer = memoryview(bytearray(_READ_BYTES))
+        with client.get_object(self.url.bucket, self.url.key) as body:
+            self.size_bytes = body.content_bytes or 0
+            while count := body.readinto(buffer):
+                self.stream.write(buffer[:count])
+                self.received_bytes += count
+        self.stream.flush()
+        crc64 = body.description.crc64
+        return Copied(source=self.source, target="-", size_bytes=self.received_bytes, crc64=crc64)
+
+
+@dataclass(slots=True)
+class RemoteCopyJob:
+    """An object to another one, inside OSS."""
+
+    source_url: OssUrl
+    url: OssUrl
+    size_bytes: int
+    options: UploadOptions
+    progress: Progress = msgspec.UNSET  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(total_bytes=self.size_bytes)
+
+    @property
+    def source(self) -> str:
+        return str(self.source_url)
+
+    @property
+    def target(self) -> str:
+        return str(self.url)
+
+    def run(self, client: Client) -> Copied:
+        if self.size_bytes > MAX_SINGLE_COPY_BYTES:
+            raise InvalidInput(
+                f"{self.source} has {self.size_bytes:,} bytes; one copy inside OSS takes at most 5 GiB",
+                advice="Download it and upload it again.",
+            )
+        described = dict(self.options.object_options)
+        made = client.copy_object(
+            self.url.bucket,
+            self.url.key,
+            self.source_url.bucket,
+            self.source_url.key,
+            forbid_overwrite=self.options.forbid_overwrite or None,
+            replace_metadata=bool(described.keys() & {"metadata", "content_type"}),
+            **described,
+        )
+        self.progress = Progress(total_bytes=self.size_bytes, acknowledged_bytes=self.size_bytes)
+        return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, crc64=made.crc64)

@@ -1,0 +1,82 @@
+"""Unfinished uploads, as the command line names them: by the beginning of their id, a token, or oss://."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from penstock.errors import InvalidInput
+from penstock.files.journal_file import lock_path
+from penstock.files.lock import is_locked
+from penstock.transfer import token as tokens
+
+if TYPE_CHECKING:
+    from penstock.client.client import Client
+    from penstock.client.uploads import UnfinishedUpload
+    from penstock.transfer.journal import JournalView
+
+SHOWN_ID_CHARACTERS = 8
+"""As much of an id as is shown, and enough to type."""
+
+
+def short_id(job_id: str) -> str:
+    """What people type for a job."""
+    return job_id[:SHOWN_ID_CHARACTERS]
+
+
+def open_uploads(client: Client) -> list[UnfinishedUpload]:
+    """The uploads of this user's journals that have not ended, oldest first."""
+    found = [upload for upload in client.unfinished_uploads() if _is_open(upload.view)]
+    return sorted(found, key=lambda upload: upload.view.intent.started_at)
+
+
+def find_upload(uploads: Iterator[UnfinishedUpload] | list[UnfinishedUpload], text: str) -> UnfinishedUpload:
+    """
+    The one upload whose id begins with ``text``.
+
+    Raises:
+        InvalidInput: There is none, or more than one.
+    """
+    found = [upload for upload in uploads if upload.view.intent.job_id.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InvalidInput(
+            f"no unfinished upload of this user has an id that begins with {text[:40]!r}",
+            advice="`penstock uploads ls` lists them; an address (oss://bucket/key) or a token will do too.",
+        )
+    raise InvalidInput(
+        f"the ids of {len(found)} uploads begin with {text!r}", advice="Type more of the id."
+    )
+
+
+def token_of(view: JournalView) -> str:
+    """The resume token of what a journal describes."""
+    intent = view.intent
+    token = tokens.ResumeToken(
+        job_id=intent.job_id,
+        endpoint=intent.endpoint,
+        region=intent.region,
+        bucket=intent.bucket,
+        key=intent.key,
+        upload_id=view.upload_id,
+        total_bytes=intent.total_bytes,
+        part_bytes=intent.part_bytes,
+        started_at=intent.started_at,
+        server_clock=intent.server_clock,
+        ownership_token=intent.options.ownership_token,
+        whole_crc64=view.completing.crc64 if view.completing else None,
+        target=intent.target,
+        target_known=intent.target_known,
+    )
+    return tokens.encode(token)
+
+
+def is_running(upload: UnfinishedUpload) -> bool:
+    """Whether a process carries it out at this moment."""
+    return is_locked(lock_path(upload.path))
+
+
+def _is_open(view: JournalView) -> bool:
+    # An END that says "cancel pending" is not the end at OSS.
+    return view.end is None or view.end.kind == "cancel pending"

@@ -1,0 +1,101 @@
+"""The journals of this user's uploads: what is unfinished, and who may go on with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from penstock.errors import JournalUnreadable, TransferError
+from penstock.files.journal_file import JournalFile, read_journal
+from penstock.files.state_dir import StateDir
+from penstock.transfer.journal import JournalView, journal_view, records
+
+
+class UnfinishedUpload(msgspec.Struct, frozen=True):
+    """An upload that a journal of this user tells of."""
+
+    path: Path
+    view: JournalView
+
+    @property
+    def url(self) -> str:
+        """``oss://bucket/key``."""
+        return f"oss://{self.view.intent.bucket}/{self.view.intent.key}"
+
+
+class Journals:
+    """
+    All journals of a state directory.
+
+    Args:
+        state: The directory.
+    """
+
+    def __init__(self, state: StateDir) -> None:
+        self._state = state
+
+    def create(self, job_id: str) -> JournalFile:
+        """Make the journal of a new job, and lock it."""
+        return JournalFile.create(self._state.journal_path(job_id), command=_command())
+
+    def open(self, path: Path) -> tuple[JournalFile, JournalView]:
+        """
+        Lock a journal to go on with it, and read it; a torn tail is cut off.
+
+        Raises:
+            JournalLocked: Another process has it.
+            JournalUnreadable: It is missing, damaged, or holds nothing yet.
+        """
+        file = JournalFile.open(path, command=_command())
+        try:
+            entries, valid_bytes = records(file.read_all())
+            view = journal_view(entries)
+            if view is None:
+                raise JournalUnreadable(
+                    f"the journal {path} holds nothing yet",
+                    advice="Begin the upload again; nothing was sent.",
+                )
+            file.truncate(valid_bytes)
+        except BaseException:
+            file.close()
+            raise
+        return file, view
+
+    def of_job(self, job_id: str) -> UnfinishedUpload | None:
+        """The upload of one job, or None if there is no journal of it that can be read."""
+        return self._look(self._state.journal_path(job_id))
+
+    def unfinished(self) -> Iterator[UnfinishedUpload]:
+        """All of them; journals that cannot be read, or hold nothing yet, are left out."""
+        for path in self._state.journal_paths():
+            found = self._look(path)
+            if found is not None:
+                yield found
+
+    def of_target(self, endpoint: str, bucket: str, key: str) -> UnfinishedUpload | None:
+        """The upload of a key that began last and has not ended."""
+        here = [
+            upload
+            for upload in self.unfinished()
+            if upload.view.end is None
+            and upload.view.intent.endpoint == endpoint
+            and (upload.view.intent.bucket, upload.view.intent.key) == (bucket, key)
+        ]
+        return max(here, key=lambda upload: upload.view.intent.started_at, default=None)
+
+    def _look(self, path: Path) -> UnfinishedUpload | None:
+        if not path.exists():
+            return None
+        try:
+            entries, _ = records(read_journal(path))
+            view = journal_view(entries)
+        except TransferError:
+            return None
+        return UnfinishedUpload(path, view) if view is not None else None
+
+
+def _command() -> str:
+    return " ".join(sys.argv[:3])
