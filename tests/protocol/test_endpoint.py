@@ -243,3 +243,19 @@ def test_what_a_client_addresses_is_what_a_server_finds(bucket, key, base):
     address = Endpoint.parse(base).address(bucket, key)
     target = split_target(address.host_header, address.path, BASES)
     assert (target.bucket, target.key, target.path) == (bucket, key, f"/{bucket}/{key}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oss://LTAIid:hush@oss-cn-hangzhou.aliyuncs.com",
+        "http://LTAIid:hush@oss-cn-hangzhou.aliyuncs.com",
+        "LTAIid:hush@oss-cn-hangzhou.aliyuncs.com",
+        "https://b.oss-cn-hangzhou.aliyuncs.com/k?Signature=hush",
+        "ftp://oss-cn-hangzhou.aliyuncs.com?Signature=hush",
+    ],
+)
+def test_no_refusal_of_an_endpoint_repeats_a_secret(text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Endpoint.parse(text)
+    assert "hush" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import ssl
 import struct
@@ -203,7 +204,9 @@ def test_who_takes_nothing_of_an_answer_is_cut(serve: Serve) -> None:
     lazy.settimeout(10)
     lazy.connect((wire.host, wire.port))
     lazy.sendall(wire.head("GET", "/photos/a"))
-    threading.Event().wait(1.5)
+    watch = select.poll()
+    watch.register(lazy, select.POLLRDHUP)
+    eventually(lambda: bool(watch.poll(0)))
     with pytest.raises((EOFError, ConnectionResetError)):
         receive(lazy)
 

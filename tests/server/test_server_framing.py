@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,7 +121,7 @@ def test_chunks_are_joined_however_the_bytes_arrive(
     end = len(wire)
     wire += following
     places = sorted({min(cut, len(wire)) for cut in cuts} | {0, len(wire)})
-    pieces = [wire[start:stop] for start, stop in zip(places, places[1:], strict=False)] or [wire]
+    pieces = [wire[start:stop] for start, stop in pairwise(places)] or [wire]
     assert decode(pieces) == (b"".join(chunks), following, True)
     assert decode([wire[: end - 1]])[2] is False
 

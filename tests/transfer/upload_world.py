@@ -418,7 +418,8 @@ class World:
         self.durable, self.undurable = (self.durable + tail[:kept])[:valid], []
         view = journal_view(entries)
         # PART records are synced in groups: what a power loss takes from the display, ListParts gives back.
-        self.acknowledged = 0 if view is None else min(view.acknowledged_bytes, self.acknowledged)
+        if kept < len(tail):
+            self.acknowledged = 0 if view is None else min(view.acknowledged_bytes, self.acknowledged)
         if view is None:
             self.begin(Fresh(), cancel=False)
         else:

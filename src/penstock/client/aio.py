@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from functools import wraps
 from itertools import islice
 from types import TracebackType
@@ -260,11 +261,11 @@ class AsyncClient:
 
     async def _run(self, method: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
-        pulled = [_pulled(arg, loop) if isinstance(arg, AsyncIterable) else arg for arg in args]
+        pulled = [_Pulled(arg, loop) if isinstance(arg, AsyncIterable) else arg for arg in args]
         if any(isinstance(value, AsyncIterable) for value in kwargs.values()):
             for name, value in list(kwargs.items()):
                 if isinstance(value, AsyncIterable):
-                    kwargs[name] = _pulled(value, loop)
+                    kwargs[name] = _Pulled(value, loop)
         call: Call[T] = self.client.submit(method, self.client, *pulled, **kwargs)  # type: ignore[arg-type]
         return await _end_of(call, loop)
 
@@ -309,15 +310,34 @@ def _done(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop) -> asy
     return done
 
 
-def _pulled(blocks: AsyncIterable[bytes], loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+class _Pulled:
     """The blocks of an asynchronous iterable, for another thread, which waits for the loop to make each."""
-    iterator = aiter(blocks)
 
-    async def following() -> bytes | None:
-        return await anext(iterator, None)
+    def __init__(self, blocks: AsyncIterable[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        self._blocks = aiter(blocks)
+        self._loop = loop
+        self._following: Future[bytes | None] | None = None
+        self._closed = False
 
-    while True:
-        block = asyncio.run_coroutine_threadsafe(following(), loop).result()
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._closed:
+            raise StopIteration
+        self._following = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
+        if self._closed:
+            self._following.cancel()
+        block = self._following.result()
         if block is None:
-            return
-        yield block
+            raise StopIteration
+        return block
+
+    async def _next(self) -> bytes | None:
+        return await anext(self._blocks, None)
+
+    def close(self) -> None:
+        """Have the loop make no more blocks: the task that makes one is cancelled."""
+        self._closed = True
+        if self._following is not None:
+            self._following.cancel()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import IO, Any, Protocol, cast
 
@@ -135,16 +136,42 @@ class FileBody:
             self._source.close()
 
 
+Revision = tuple[int, int, int]
+"""What tells an open file from the same file after a change: size and times."""
+
+
+def revision_of(stream: IO[bytes]) -> Revision | None:
+    """Which revision of a file a stream reads; None if it is no file."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, AttributeError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 class StreamBody:
     """
-    An open file or other stream, sent from its present position to its end.
+    An open file or other stream, sent from its present position to its end, or for ``length`` bytes.
 
-    It can be sent again if it can be rewound.
+    It can be sent again if it can be rewound. A file is compared with what it was at the start before its
+    last block is given, so that no whole body is ever made of two revisions of it.
+
+    Args:
+        revision: What the file was when the upload began; None takes it now.
     """
 
-    def __init__(self, stream: IO[bytes], errands: Errands, length: int | None = None) -> None:
+    def __init__(
+        self,
+        stream: IO[bytes],
+        errands: Errands,
+        length: int | None = None,
+        revision: Revision | None = None,
+    ) -> None:
         self._stream = stream
         self._errands = errands
+        self._revision = revision_of(stream) if revision is None else revision
         self._start = self._position()
         self.replayable = self._start is not None
         self.length = self._remaining() if length is None else length
@@ -154,11 +181,22 @@ class StreamBody:
         self.crc64 = 0
         if self._start is not None:
             self._stream.seek(self._start)
+        given = 0
         for block in read_ahead(self._fill, self.length, READ_BYTES, self._errands, latch):
+            given += len(block)
             self.crc64 = crc64(block, self.crc64)
+            if given == self.length:
+                self._check_unchanged()
             yield block
 
     content = blocks
+
+    def _check_unchanged(self) -> None:
+        if self._revision is not None and revision_of(self._stream) != self._revision:
+            raise SourceChanged(
+                f"the file behind {self._stream!r} was changed while it was being sent; nothing was stored of it",
+                advice="Send it again when nobody writes to it.",
+            )
 
     def _fill(self, position: int, buffer: memoryview) -> int:
         try:

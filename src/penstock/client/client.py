@@ -34,7 +34,6 @@ from penstock.client.workers import Workers
 from penstock.errors import CredentialsMissing, InvalidInput
 from penstock.files.state_dir import StateDir
 from penstock.net.errand import Errands
-from penstock.net.latch import Latch
 from penstock.net.settings import NetSettings
 from penstock.net.transport import HttpTransport
 from penstock.version import VERSION
@@ -134,7 +133,7 @@ class Client(
         signer = Signer(
             self.settings.endpoint,
             self.settings.region,
-            _no_credentials if anonymous else self._credentials(),
+            None if anonymous else self._credentials(),
             version=signature_version,
             now=lambda: int(time.time()),
             content_md5=lambda body: base64.b64encode(hashlib.md5(body).digest()).decode(),
@@ -144,8 +143,8 @@ class Client(
             signer, self._transport, self._switch, self._retry, random.random, _USER_AGENT
         )
 
-    def _credentials(self) -> Callable[[Latch], Credentials]:
-        return CachedCredentials(self.settings.credentials, start=self._errands.start, clock=time.time).get
+    def _credentials(self) -> CachedCredentials:
+        return CachedCredentials(self.settings.credentials, start=self._errands.start, clock=time.time)
 
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Call[T]:
         """
@@ -211,7 +210,3 @@ _USER_AGENT = f"penstock/{VERSION} ({platform.system()}; Python {platform.python
 
 def _nobody() -> Credentials:
     raise CredentialsMissing("an anonymous client has no credentials")
-
-
-def _no_credentials(latch: Latch) -> None:
-    return None

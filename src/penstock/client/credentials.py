@@ -278,11 +278,19 @@ class CachedCredentials:
                 advice="Give it a time-out of its own, or look at what it waits for.",
             ) from None
 
-    def forget(self, credentials: Credentials) -> None:
-        """Have the provider asked again although these have not expired, because OSS refused them."""
+    def forget(self, credentials: Credentials) -> bool:
+        """
+        Have the provider asked again although these have not expired, because OSS refused them.
+
+        Returns:
+            True if the next call may get others; False if they are what was given and stay so.
+        """
+        if isinstance(self._provider, StaticCredentials):
+            return False
         with self._lock:
             if self._held is not None and self._held.credentials is credentials:
                 self._held = None
+        return True
 
     def _carry_out(self, fetch: _Fetch) -> Credentials:
         held: _Held | None = None

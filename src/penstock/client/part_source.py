@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from penstock.client.body import Body, Bytes, FileBody, MemoryBody, StreamBody
+from penstock.client.body import Body, Bytes, FileBody, MemoryBody, StreamBody, revision_of
 from penstock.errors import InvalidInput
 from penstock.files.source import SourceFile, SourceIdentity
 from penstock.net.errand import Errands
@@ -81,13 +81,14 @@ class StreamParts:
         self._stream = stream
         self._errands = errands
         self._turn = threading.Lock()
+        self._revision = revision_of(stream)
         self._start = stream.tell()
         self.total_bytes = stream.seek(0, io.SEEK_END) - self._start
         stream.seek(self._start)
 
     def part(self, offset: int, size_bytes: int) -> Body:
         window = _Window(self._stream, self._turn, self._start + offset, size_bytes)
-        return StreamBody(cast("IO[bytes]", window), self._errands, size_bytes)
+        return StreamBody(cast("IO[bytes]", window), self._errands, size_bytes, self._revision)
 
     def now(self) -> Source | None:
         return None
@@ -105,6 +106,9 @@ class _Window(io.RawIOBase):
         self._start = start
         self._size_bytes = size_bytes
         self._position = 0
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
 
     def seekable(self) -> bool:
         return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from queue import SimpleQueue
 
 from penstock.errors import SourceEndedEarly
-from penstock.net.errand import Errands
-from penstock.net.latch import Latch
+from penstock.net.errand import Errand, Errands
+from penstock.net.latch import Latch, Tripped
 
 Fill = Callable[[int, memoryview], int]
 """Fills a buffer with the bytes from a position on; returns how many, 0 at the end."""
@@ -63,7 +64,7 @@ def read_ahead(
 
     # A tripped latch must end `filled.get`; SimpleQueue.put is safe in a signal handler.
     with latch.attach(lambda: filled.put(None)):
-        errands.start(read)
+        reader = errands.start(read)
         try:
             while True:
                 block = filled.get()
@@ -77,6 +78,14 @@ def read_ahead(
                 empty.put(buffer)
         finally:
             empty.put(None)
+            if latch.tripped:
+                _leave_behind(reader, latch)
+
+
+def _leave_behind(reader: Errand[None], latch: Latch) -> None:
+    """Stop waiting for a reader, so that it is counted while it hangs, or never begins."""
+    with suppress(Tripped, TimeoutError):
+        reader.result(latch, 0)
 
 
 def _read_at_once(fill: Fill, size_bytes: int, errands: Errands, latch: Latch) -> Iterator[memoryview]:

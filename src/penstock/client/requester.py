@@ -185,7 +185,7 @@ class Requester:
         # With forbid_overwrite a second try meets what the first one made.
         repeatable = operation.repeatable and not getattr(request, "forbid_overwrite", None)
         most = self._retry.max_attempts if max_attempts is None else max_attempts
-        clock_corrected = False
+        mended = False
         while True:
             try:
                 latch.check()
@@ -197,8 +197,8 @@ class Requester:
                     raise trail.aborted(latch.reason or "abort") from None
                 can_repeat = body is None or body.replayable or not trail.flight.started
                 trail.note(error)
-                if not clock_corrected and can_repeat and self.signer.correct_clock(error):
-                    clock_corrected = True
+                if not mended and can_repeat and self.signer.learn_from(error):
+                    mended = True
                     continue
                 if (
                     trail.attempts >= most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import msgspec
 
@@ -31,6 +31,21 @@ class Message(msgspec.Struct, frozen=True):
     body: bytes | None
 
 
+class CredentialsSource(Protocol):
+    """Gives credentials to sign with."""
+
+    def get(self, latch: Latch) -> Credentials:
+        """Credentials that have not expired; waits, if it must, until the latch is tripped."""
+        ...
+
+    def forget(self, credentials: Credentials) -> bool:
+        """OSS refused these; True if the next call may get others."""
+        ...
+
+
+_REFUSED_CREDENTIALS = frozenset({"InvalidAccessKeyId", "InvalidSecurityToken", "SecurityTokenExpired"})
+
+
 class Signer:
     """
     Addresses and signs the requests of one client.
@@ -38,7 +53,7 @@ class Signer:
     Args:
         endpoint: Where OSS is.
         region: Named in V4 signatures.
-        credentials: Gives the credentials to sign with; may wait, until the latch is tripped.
+        credentials: Gives the credentials to sign with; None signs nothing.
         version: ``v4`` or ``v1``.
         now: Gives unix seconds.
         content_md5: Gives the ``Content-MD5`` of a document.
@@ -49,7 +64,7 @@ class Signer:
         self,
         endpoint: Endpoint,
         region: str,
-        credentials: Callable[[Latch], Credentials | None],
+        credentials: CredentialsSource | None,
         *,
         version: SignatureVersion,
         now: Callable[[], int],
@@ -70,13 +85,21 @@ class Signer:
         """Unix seconds by the clock of OSS, as far as it is known."""
         return self._now() + self._clock_offset_s
 
-    def correct_clock(self, error: PenstockError) -> bool:
-        """Learn the clock of OSS from an error that says that ours is wrong; True if it did."""
-        if not isinstance(error, ServiceError) or error.code != "RequestTimeTooSkewed":
+    def learn_from(self, error: PenstockError) -> bool:
+        """
+        Mend what an error says is wrong with our signatures: the clock, or credentials that were replaced.
+
+        Returns:
+            True if the same request, signed anew, may succeed.
+        """
+        if not isinstance(error, ServiceError):
             return False
-        server_time = error.fields.get("ServerTime", "")
+        if error.code in _REFUSED_CREDENTIALS and self._credentials is not None and self._key is not None:
+            return self._credentials.forget(self._key[0])
+        if error.code != "RequestTimeTooSkewed":
+            return False
         try:
-            self._clock_offset_s = dates.from_iso(server_time) - self._now()
+            self._clock_offset_s = dates.from_iso(error.fields.get("ServerTime", "")) - self._now()
         except (InvalidInput, ValueError):
             return False
         return True
@@ -117,9 +140,9 @@ class Signer:
         return {**headers, "host": address.host_header}
 
     def _signing_key(self, latch: Latch) -> signing.Credentials | None:
-        credentials = self._credentials(latch)
-        if credentials is None:
+        if self._credentials is None:
             return None
+        credentials = self._credentials.get(latch)
         key = self._key
         if key is None or key[0] is not credentials:
             pair = (credentials.access_key_id, credentials.access_key_secret, credentials.security_token)

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from penstock.client.deadline import ALARMS
+from penstock.client.deadline import ALARMS, Alarm
 from penstock.client.part_source import PartSource
 from penstock.client.upload_calls import UploadCalls
 from penstock.client.workers import Workers
@@ -64,7 +64,8 @@ class UploadDriver:
         latch: What stops the transfer: of the client's generation and the scopes around.
         now: Gives unix seconds.
         on_progress: Called with the state of affairs whenever bytes were handed over or acknowledged, on the
-            threads that did so; it may stop the transfer, and must not raise.
+            threads that did so; it may stop the transfer. What it raises stops the transfer too, and `run`
+            raises it at the end.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class UploadDriver:
         self._sent: dict[int, int] = {}
         self._progress = machine.progress
         self._outcome: Outcome | None = None
+        self._mistake: BaseException | None = None
+        self._alarms: list[Alarm] = []
         self._attachment = latch.attach(self._hear_stop)
 
     # --- for the hand that holds the transfer
@@ -106,7 +109,7 @@ class UploadDriver:
     def drain(self, timeout_s: float) -> None:
         """Start nothing new; stop when what is in flight is done, or the time is over."""
         self._events.put(on.DrainRequested())
-        ALARMS.ring_in(timeout_s, lambda: self._events.put(on.DrainTimedOut()))
+        self._ring_in(timeout_s, lambda: self._events.put(on.DrainTimedOut()))
 
     def cancel(self, reason: str = "cancel") -> None:
         """Stop now, then make OSS forget the upload."""
@@ -138,6 +141,8 @@ class UploadDriver:
             while True:
                 self._carry_out(commands)
                 if self._outcome is not None:
+                    if self._mistake is not None:
+                        raise self._mistake
                     return self._outcome
                 event = self._events.get()
                 if event is None:
@@ -147,6 +152,7 @@ class UploadDriver:
                     commands = self._machine.handle(event)
                 self._note_progress()
         finally:
+            self._call_off_alarms()
             self._attachment.detach()
             self._stop.close()
             if self._journal is not None:
@@ -162,8 +168,18 @@ class UploadDriver:
             self._tell_progress()
 
     def _tell_progress(self) -> None:
-        if self._on_progress is not None:
+        if self._on_progress is None or self._mistake is not None:
+            return
+        try:
             self._on_progress(self.progress)
+        except BaseException as error:  # noqa: BLE001 - the caller's own code; nobody here can answer for it
+            self._give_up(error)
+
+    def _give_up(self, mistake: BaseException) -> None:
+        """Stop because of what is nobody's answer: it is raised once all is quiet."""
+        if self._mistake is None:
+            self._mistake = mistake
+        self._stop.trip("failure")
 
     def _carry_out(self, commands: list[do.Command]) -> None:
         pending = list(commands)
@@ -194,8 +210,19 @@ class UploadDriver:
         """All requests have ended: what follows is clean-up, which no stop of the client reaches."""
         self._stopping = False
         self._requests = self._clean_up
-        ALARMS.ring_in(CLEAN_UP_S, self._end_clean_up)
+        self._ring_in(CLEAN_UP_S, self._end_clean_up)
         return self._machine.handle(on.RequestsStopped())
+
+    def _ring_in(self, delay_s: float, ring: Callable[[], object]) -> None:
+        self._alarms.append(ALARMS.ring_in(delay_s, ring))
+        if self._outcome is not None:
+            self._call_off_alarms()
+
+    def _call_off_alarms(self) -> None:
+        for alarm in self._alarms:
+            alarm.call_off()
+        if self._alarms:
+            ALARMS.wake()
 
     def _end_clean_up(self) -> None:
         self._events.put(on.CleanUpTimedOut())
@@ -232,6 +259,8 @@ class UploadDriver:
             try:
                 with latch:
                     self._events.put(work(latch))
+            except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to
+                self._give_up(error)
             finally:
                 self._events.put(None)
 

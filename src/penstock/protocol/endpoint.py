@@ -296,9 +296,13 @@ def _region_id(region: str) -> str:
 
 
 def _without_secret(text: str) -> str:
-    scheme, separator, rest = text.rpartition("://")
-    return f"{scheme}{separator}...@{rest.rpartition('@')[2]}"
+    """The text as it may be shown: without what stands before an ``@`` or behind a ``?``."""
+    scheme, separator, rest = text.partition("://")
+    plain, query, _ = rest.partition("?") if separator else scheme.partition("?")
+    before, at, after = plain.rpartition("@")
+    shown = f"...@{after}" if at else before or after
+    return f"{scheme if separator else ''}{separator}{shown}{'?...' if query else ''}"
 
 
 def _not_an_endpoint(text: str, why: str) -> InvalidInput:
-    return InvalidInput(f"{text!r} is not an endpoint: {why}", advice=_EXAMPLE)
+    return InvalidInput(f"{_without_secret(text)!r} is not an endpoint: {why}", advice=_EXAMPLE)

@@ -126,7 +126,10 @@ class Connection:
             await self._give_up(self._shared.app.refuse(refusal))
         except ConnectionCut as cut:
             self._stream.abort(reset=cut.reset)
-        except (StreamLost, StreamStalled, OSError):
+        except StreamStalled:
+            # Whoever takes nothing would keep the unsent rest in the kernel for as long as it likes.
+            self._stream.abort(reset=True)
+        except (StreamLost, OSError):
             self._stream.abort()
         except Exception:
             # The wall of the connection: the others must go on.
