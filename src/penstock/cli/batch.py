@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.cli.copy_job import Copied, CopyJob
-from penstock.errors import CredentialsMissing, NoSuchBucket, PenstockError
+from penstock.errors import Aborted, CredentialsMissing, NoSuchBucket, PenstockError
 from penstock.transfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Batch:
         self._waiting: queue.Queue[CopyJob | None] = queue.Queue(_MOST_WAITING)
         self._ended: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()
         self._given_up = threading.Event()
+        self._counting = threading.Lock()
 
     def run(self, every_s: float) -> Iterator[Ended | None]:
         """Start, and give each end as it comes; None whenever so many seconds went by without one."""
@@ -95,7 +96,7 @@ class Batch:
         """The jobs that are carried out now."""
         return list(self._running.values())
 
-    def _start(self, work: object) -> threading.Thread:
+    def _start(self, work: Callable[[], None]) -> threading.Thread:
         # Scopes travel in the context, and a new thread has an empty one.
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(work,), name="penstock-copy", daemon=True)
@@ -131,13 +132,13 @@ class Batch:
         except BaseException as error:  # noqa: BLE001 - raised again where the ends are taken
             ended = Ended(job, error=error)
             # These would come again for every job that follows.
-            if isinstance(error, NoSuchBucket | CredentialsMissing):
+            if isinstance(error, Aborted | NoSuchBucket | CredentialsMissing):
                 self._given_up.set()
         self._note_end(job)
         self._ended.put(ended)
 
     def _note_end(self, job: CopyJob) -> None:
-        with _COUNTING:
+        with self._counting:
             last, before = job.progress, self._ended_progress
             self._ended_progress = Progress(
                 total_bytes=0,
@@ -146,6 +147,3 @@ class Batch:
             )
             self._running.pop(id(job), None)
             self.done += 1
-
-
-_COUNTING = threading.Lock()

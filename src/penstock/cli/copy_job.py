@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-import msgspec
-
-from penstock.errors import InvalidInput
+from penstock.errors import InvalidInput, NotFound
 from penstock.files.target import DownloadTarget
 from penstock.protocol.limits import MAX_SINGLE_COPY_BYTES
 from penstock.protocol.urls import OssUrl
@@ -33,6 +31,7 @@ class Copied:
     Attributes:
         resumed_bytes: Of the size, what an earlier run had sent.
         crc64: Compared at both ends; None if the other side did not say.
+        skipped: True if the target was as new already and nothing was done.
     """
 
     source: str
@@ -40,6 +39,7 @@ class Copied:
     size_bytes: int
     resumed_bytes: int = 0
     crc64: int | None = None
+    skipped: bool = False
 
 
 class CopyJob(Protocol):
@@ -78,6 +78,7 @@ class UploadOptions:
         object_options: Keyword arguments of `Client.upload` that describe the object.
         resume: False begins anew whatever is unfinished.
         force: True writes over what somebody else wrote meanwhile.
+        update: True leaves out what is at the target already, as long and not older.
     """
 
     part_bytes: int | None = None
@@ -85,6 +86,7 @@ class UploadOptions:
     forbid_overwrite: bool = False
     resume: bool = True
     force: bool = False
+    update: bool = False
     object_options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -123,6 +125,8 @@ class UploadJob:
 
     def run(self, client: Client) -> Copied:
         options = self.options
+        if options.update and self._is_there(client):
+            return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, skipped=True)
         if self.unfinished is not None:
             # The parts that still equal the file are kept, and only those: each is compared by CRC-64.
             self.transfer = client.resume(
@@ -149,6 +153,18 @@ class UploadJob:
             size_bytes=stored.size_bytes,
             resumed_bytes=self.transfer.progress.resumed_bytes,
             crc64=stored.crc64,
+        )
+
+    def _is_there(self, client: Client) -> bool:
+        try:
+            there = client.get_object_meta(self.url.bucket, self.url.key)
+            modified_s = self.path.stat().st_mtime
+        except (NotFound, OSError):
+            return False
+        return (
+            there.content_bytes == self.size_bytes
+            and there.last_modified is not None
+            and there.last_modified.timestamp() >= int(modified_s)
         )
 
 
@@ -270,14 +286,17 @@ class RemoteCopyJob:
     url: OssUrl
     size_bytes: int
     options: UploadOptions
-    progress: Progress = msgspec.UNSET  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        self.progress = Progress(total_bytes=self.size_bytes)
+    is_done: bool = False
 
     @property
     def source(self) -> str:
         return str(self.source_url)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(
+            total_bytes=self.size_bytes, acknowledged_bytes=self.size_bytes if self.is_done else 0
+        )
 
     @property
     def target(self) -> str:
@@ -299,5 +318,5 @@ class RemoteCopyJob:
             replace_metadata=bool(described.keys() & {"metadata", "content_type"}),
             **described,
         )
-        self.progress = Progress(total_bytes=self.size_bytes, acknowledged_bytes=self.size_bytes)
+        self.is_done = True
         return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, crc64=made.crc64)

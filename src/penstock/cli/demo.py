@@ -248,7 +248,9 @@ class Story:
             f"{stop.bytes_after} bytes and {count_text(stop.requests_after, 'request')} reached OSS "
             f"(watched for {_WATCH_S} s)",
         )
-        self._expect(stop.quiet_s <= _QUIET_S, f"it took {time_text(stop.quiet_s)} until everything was quiet")
+        self._expect(
+            stop.quiet_s <= _QUIET_S, f"it took {time_text(stop.quiet_s)} until everything was quiet"
+        )
         self._expect(
             stop.bytes_on_the_way <= PARALLEL * _ON_THE_WAY_BYTES,
             f"{stop.bytes_on_the_way:,} bytes were still on their way",
@@ -349,5 +351,3 @@ def _signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-

@@ -84,7 +84,11 @@ def _suiting(most_bytes: int) -> object:
 def _files(deadline_s: float) -> Iterator[tuple[int, str]]:
     """Sizes and paths of readable regular files of this Python, until the time is over."""
     roots = dict.fromkeys(
-        [sysconfig.get_path("stdlib"), sysconfig.get_path("platlib"), str(Path(sys.executable).resolve().parent)]
+        [
+            sysconfig.get_path("stdlib"),
+            sysconfig.get_path("platlib"),
+            str(Path(sys.executable).resolve().parent),
+        ]
     )
     waiting = [root for root in roots if root]
     while waiting and time.monotonic() < deadline_s:
@@ -118,7 +122,8 @@ def _made(path: Path, size_bytes: int) -> DemoFile:
                     continue
             if made.tell() == before:
                 raise SourceUnreadable(
-                    "no file of this Python installation can be read", advice="Name a file: penstock demo FILE"
+                    "no file of this Python installation can be read",
+                    advice="Name a file: penstock demo FILE",
                 )
         made.truncate(size_bytes)
     return DemoFile(path, size_bytes, made=True)

@@ -45,9 +45,7 @@ def find_upload(uploads: Iterator[UnfinishedUpload] | list[UnfinishedUpload], te
             f"no unfinished upload of this user has an id that begins with {text[:40]!r}",
             advice="`penstock uploads ls` lists them; an address (oss://bucket/key) or a token will do too.",
         )
-    raise InvalidInput(
-        f"the ids of {len(found)} uploads begin with {text!r}", advice="Type more of the id."
-    )
+    raise InvalidInput(f"the ids of {len(found)} uploads begin with {text!r}", advice="Type more of the id.")
 
 
 def token_of(view: JournalView) -> str:

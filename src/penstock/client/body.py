@@ -194,7 +194,7 @@ class StreamBody:
     def _check_unchanged(self) -> None:
         if self._revision is not None and revision_of(self._stream) != self._revision:
             raise SourceChanged(
-                f"the file behind {self._stream!r} was changed while it was being sent; nothing was stored of it",
+                f"the file behind {self._stream!r} was changed while it was sent; nothing was stored of it",
                 advice="Send it again when nobody writes to it.",
             )
 

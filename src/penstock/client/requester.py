@@ -226,7 +226,7 @@ class Requester:
         operation = trail.operation
         flight = trail.begin()
         message = self.signer.message(operation, request, headers, latch)
-        content: bytes | Iterator[Bytes] | None = message.body
+        content: Bytes | Iterator[Bytes] | None = message.body
         length: int | None = len(message.body) if message.body is not None else 0
         if body is not None:
             content, length = body.content(latch), body.length

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from penstock.client.deadline import ALARMS, Alarm
 from penstock.client.outcome import committed_by
 from penstock.client.part_source import PartSource
 from penstock.client.requester import Requester
@@ -53,6 +54,7 @@ class SingleUpload:
         self._latch = latch
         self._on_progress = on_progress
         self._crc64: int | None = None
+        self._alarm: Alarm | None = None
         self._progress = Progress(total_bytes=source.total_bytes, parts_total=1)
         metadata = {**fields.pop("metadata", {}), OWNERSHIP_METADATA: ownership_token}
         self._request = PutObject(
@@ -74,7 +76,8 @@ class SingleUpload:
         self._latch.trip(reason)
 
     def drain(self, timeout_s: float) -> None:
-        """Let the one request finish."""
+        """Let the one request finish, for at most so long."""
+        self._alarm = ALARMS.ring_in(timeout_s, lambda: self._latch.trip("drain"))
 
     def cancel(self, reason: str = "cancel") -> None:
         """Stop now; there is nothing to clean up."""
@@ -109,6 +112,9 @@ class SingleUpload:
         finally:
             self._crc64 = body.crc64
             self._source.close()
+            if self._alarm is not None:
+                self._alarm.call_off()
+                ALARMS.wake()
         return self._committed(stored.etag or "", stored.version_id or "")
 
     def clean_up(self, ended: Outcome) -> Outcome:

@@ -154,13 +154,16 @@ class Transfer:
         """
         self._driver.cancel()
         ended = self._wait(timeout_s)
-        if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.upload_id is not None:
+        # An Initiate whose answer was not seen may have left an upload whose id is not known here.
+        if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.resume_token is not None:
             ended = self._end_anew(self._aftermath.clean_up(ended))
         if ended.kind is OutcomeKind.COMMITTED:
             raise TransferError(
                 f"{self.name} was complete before it could be cancelled",
                 advice="Delete the object if it is not wanted.",
             )
+        if ended.clean_up is None and ended.committed is Committed.UNKNOWN:
+            return CleanUp.PENDING
         return ended.clean_up or CleanUp.VERIFIED
 
     def resolve(self) -> Outcome[Stored]:

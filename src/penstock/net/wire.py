@@ -3,12 +3,12 @@ One TCP connection that can be cut from outside.
 
 The socket blocks, with a time-out in the kernel of one tick: time enough to look whether the other side
 answered already, or whether nothing moves any more. (`settimeout` would make the descriptor non-blocking and
-return to Python for every gap in the send buffer, which costs most of the speed next to a busy Python thread.)
+return to Python for every gap in the send buffer: most of the speed is lost next to a busy Python thread.)
 
-A send takes a slice, not all there is. The kernel keeps the socket locked while it copies, so with a peer that
-reads as fast as that, on the same machine, a cut would wait for the last byte. Where a slice takes longer the
-sender sleeps in between, and a cut finds the lock free: then the slice grows, because each return from the
-kernel may cost a wait for a busy Python thread.
+A send takes a slice, not all there is. The kernel keeps the socket locked while it copies, so with a peer
+that reads as fast as that, on the same machine, a cut would wait for the last byte. Where a slice takes
+longer the sender sleeps in between, and a cut finds the lock free: then the slice grows, because each return
+from the kernel may cost a wait for a busy Python thread.
 
 Who cuts and who owns are two threads. A cut resets: linger 0, then `shutdown`, which wakes a blocked send,
 receive, connect or poll. It does not close, because the number of a closed descriptor may be given to another
@@ -34,7 +34,7 @@ TICK_S = 0.2
 
 _LEAST_SLICE_BYTES = 262_144
 _MOST_SLICE_BYTES = 8_388_608
-_SLOW_BYTES_PER_S = 1e9
+_SLOW_BYTES_PER_S = 4e8
 _FAST_BYTES_PER_S = 1.5e9
 
 _KERNEL_TIMEOUTS = sys.platform != "win32"

@@ -1,0 +1,108 @@
+"""``penstock serve``: an OSS on this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from penstock.cli.amounts import DurationParameter
+from penstock.cli.options import Options, oss_command
+from penstock.errors import InvalidInput
+
+
+@oss_command("serve", short_help="Run an OSS on this machine.")
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
+)
+@click.option("--region", default="cn-hangzhou", show_default=True, help="Region that signatures name.")
+@click.option("--any-region", is_flag=True, help="Accept signatures for any region.")
+@click.option(
+    "--durability",
+    default="strict",
+    show_default=True,
+    type=click.Choice(["strict", "relaxed", "none"]),
+    help="strict: an answer means it is on the disk.",
+)
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path, dir_okay=False), help="Certificate chain (PEM), for https."
+)
+@click.option("--tls-key", type=click.Path(path_type=Path, dir_okay=False), help="Its private key (PEM).")
+@click.option(
+    "--base-host",
+    "base_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Host that bucket names may stand in front of; may be repeated.",
+)
+@click.option("--no-callbacks", is_flag=True, help="Post no callbacks.")
+@click.option(
+    "--drain",
+    "drain_s",
+    default=10.0,
+    type=DurationParameter(),
+    help="How long requests may take to end.  [default: 10s]",
+)
+def command(options: Options, directory: Path | None, **given: Any) -> None:
+    """
+    Serve OSS from DIRECTORY until Ctrl-C; without one, from a temporary one that is removed at the end.
+
+    Keys are those of OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET; if they are not set, a pair for development
+    that is printed, and accepted from this machine only.
+    """
+    from penstock.server.keys import decide_keys
+    from penstock.server.serve import DEFAULT_BASE_HOSTS, ServerSettings, serve_forever
+
+    if bool(given["tls_cert"]) != bool(given["tls_key"]):
+        raise InvalidInput("https needs a certificate and its key", advice="Give --tls-cert and --tls-key.")
+    keys = decide_keys(os.environ, given["host"])
+    with ExitStack() as stack:
+        kept = directory
+        if kept is None:
+            kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-oss-")))
+        settings = ServerSettings(
+            directory=kept,
+            host=given["host"],
+            port=given["port"],
+            users=keys.users,
+            region=given["region"],
+            any_region=given["any_region"],
+            durability=given["durability"],
+            tls=(given["tls_cert"], given["tls_key"]) if given["tls_cert"] else None,
+            base_hosts=(*DEFAULT_BASE_HOSTS, *given["base_hosts"]),
+            callbacks=not given["no_callbacks"],
+        )
+
+        def ready(endpoint: str) -> None:
+            place = f"{directory}" if directory else "a temporary directory, removed at the end"
+            click.echo(f"OSS at {click.style(endpoint, bold=True)}")
+            options.say(f"  data    {place} (durability {settings.durability})")
+            options.say(f"  keys    {_keys_text(development=keys.development)}")
+            click.echo(_exports(endpoint, settings.region, keys.users if keys.development else None))
+            options.say("\nCtrl-C stops it.")
+
+        serve_forever(
+            settings, ready, lambda: options.say("\nstopping; Ctrl-C again to stop at once"), given["drain_s"]
+        )
+
+
+def _keys_text(*, development: bool) -> str:
+    if development:
+        return "made up for development; accepted from this machine only"
+    return "those of OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"
+
+
+def _exports(endpoint: str, region: str, users: Any) -> str:
+    """Lines for a shell; keys only if everybody knows them anyway."""
+    variables = {"OSS_ENDPOINT": endpoint, "OSS_REGION": region}
+    for access_key_id, secret in (users or {}).items():
+        variables |= {"OSS_ACCESS_KEY_ID": access_key_id, "OSS_ACCESS_KEY_SECRET": secret}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join(["", *lines])
