@@ -34,6 +34,7 @@ _ANSWER = (
 )
 _HEAD_BYTES = 65_536
 _BLOCK_BYTES = 1 << 20
+_WAKE_BYTES = 1 << 17
 _DISCARD = getattr(socket, "MSG_TRUNC", 0) if sys.platform == "linux" else 0
 
 
@@ -46,8 +47,21 @@ class _Plain:
         self.recv_into = sock.recv_into
         self._trash = bytearray(_BLOCK_BYTES)
 
-    def discard(self, most: int) -> int:
-        return self._sock.recv_into(self._trash, min(most, _BLOCK_BYTES), _DISCARD)
+    def discard(self, count: int) -> None:
+        # To be woken for every segment would cost the sender most of its time: it pays for the wake-up.
+        if count > _WAKE_BYTES:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _WAKE_BYTES)
+            while count > _WAKE_BYTES:
+                count -= self._discard_some(min(count, _BLOCK_BYTES))
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        while count:
+            count -= self._discard_some(count)
+
+    def _discard_some(self, most: int) -> int:
+        count = self._sock.recv_into(self._trash, most, _DISCARD)
+        if not count:
+            raise ConnectionResetError
+        return count
 
 
 class _Tls:
@@ -90,8 +104,12 @@ class _Tls:
             except ssl.SSLWantReadError:
                 self._take_in()
 
-    def discard(self, most: int) -> int:
-        return self.recv_into(self._trash[: min(most, _BLOCK_BYTES)])
+    def discard(self, count: int) -> None:
+        while count:
+            received = self.recv_into(self._trash[: min(count, _BLOCK_BYTES)])
+            if not received:
+                raise ConnectionResetError
+            count -= received
 
 
 def _swallow(sock: socket.socket, context: ssl.SSLContext | None) -> None:
@@ -124,13 +142,8 @@ def _swallow(sock: socket.socket, context: ssl.SSLContext | None) -> None:
                 missing = int(length[1]) if length else 0
                 here = end - head_end - 4
                 if here <= missing:
-                    missing -= here
                     end = 0
-                    while missing:
-                        count = stream.discard(missing)
-                        if not count:
-                            return
-                        missing -= count
+                    stream.discard(missing - here)
                 else:
                     rest = bytes(view[head_end + 4 + missing : end])
                     end = len(rest)

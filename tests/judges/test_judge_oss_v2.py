@@ -112,6 +112,7 @@ def test_an_unknown_access_key_is_refused_after_the_bucket_was_found(server: Loc
 
 
 def test_the_async_client_sends_chunks(server: LocalOss) -> None:
+    pytest.importorskip("aiohttp")
     aio = pytest.importorskip("alibabacloud_oss_v2.aio")
 
     async def work() -> bytes:

@@ -205,3 +205,16 @@ def test_little_unsent_data_is_left_to_the_kernel():
         assert wire.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 100_000
         assert wire.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         wire.close()
+
+
+def test_one_send_never_holds_the_socket_for_long():
+    """The kernel locks the socket during a send, and a cut would have to wait for it."""
+    body = memoryview(bytes(64 << 20))
+    with Peer(lambda connection: connection.read_to_end()) as peer:
+        wire = reach([Address(V4, ("127.0.0.1", peer.port))], not_sent_low_water_bytes=262_144)
+        sent = 0
+        while sent < len(body):
+            count = wire.send(body[sent:])
+            assert count <= 8 << 20
+            sent += count
+        wire.close()

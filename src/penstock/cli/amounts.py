@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -41,34 +40,20 @@ def duration_s(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
-class SizeParameter(click.ParamType):
-    """A size on the command line."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Bytes."""
-        if isinstance(value, int):
-            return value
-        try:
-            return size_bytes(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def size_option(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """Callback of an option that takes a size; gives bytes."""
+    try:
+        return None if text is None else size_bytes(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
-class DurationParameter(click.ParamType):
-    """A duration on the command line."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        try:
-            return duration_s(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def duration_option(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Callback of an option that takes a duration; gives seconds."""
+    try:
+        return None if text is None else duration_s(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def bytes_text(count: float) -> str:

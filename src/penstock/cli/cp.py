@@ -11,14 +11,14 @@ from typing import Any
 
 import click
 
-from penstock.cli.amounts import SizeParameter, bytes_text, count_text, time_text
+from penstock.cli.amounts import bytes_text, count_text, size_option, time_text
 from penstock.cli.batch import Batch, Ended
 from penstock.cli.copy_job import Copied, UploadOptions
 from penstock.cli.copy_plan import STANDARD_STREAM, CopyPlan, copy_jobs, copy_plan
 from penstock.cli.ending import ExitCode, exit_code_of, report_error
 from penstock.cli.interruption import Interruption
 from penstock.cli.meter import Meter, Reading, open_meter
-from penstock.cli.options import Options, oss_command, open_client
+from penstock.cli.options import Options, open_client, oss_command
 from penstock.cli.unfinished import short_id
 from penstock.errors import Aborted, InvalidInput
 from penstock.transfer import token as tokens
@@ -27,7 +27,21 @@ _DRAW_EVERY_S = 0.1
 _SHOWN_AT_ONCE = 8
 
 
-@oss_command("cp", short_help="Copy to OSS, from OSS, or within it; again to resume.")
+_HELP = """
+Copy SRC to DST, of which at least one is oss://bucket/key.
+
+\b
+penstock cp big.iso oss://bucket/              a file to OSS
+penstock cp oss://bucket/big.iso .             and back
+penstock cp -r photos oss://bucket/photos/     a directory
+tar c . | penstock cp - oss://bucket/all.tar   - is standard input or output
+
+Ctrl-C stops at once and keeps what OSS has. The same command goes on from there: only the parts that OSS
+does not have are sent. `penstock uploads` lists and removes what is unfinished.
+"""
+
+
+@oss_command("cp", help=_HELP)
 @click.argument("source", metavar="SRC")
 @click.argument("target", metavar="DST")
 @click.option("-r", "--recursive", is_flag=True, help="Directories, or all that begins with a prefix.")
@@ -47,7 +61,7 @@ _SHOWN_AT_ONCE = 8
 @click.option(
     "--parallel", type=click.IntRange(1, 128), help="Parts of a file at a time; chosen if not given."
 )
-@click.option("--part-size", type=SizeParameter(), help="Such as 8M; chosen if not given.")
+@click.option("--part-size", callback=size_option, metavar="SIZE", help="Such as 8M; chosen if not given.")
 @click.option("--no-resume", is_flag=True, help="Begin anew, whatever is unfinished.")
 @click.option("--no-progress", is_flag=True, help="Show no progress.")
 @click.option("--forbid-overwrite", is_flag=True, help="Refuse to replace an object.")
@@ -63,18 +77,7 @@ _SHOWN_AT_ONCE = 8
 @click.option("--acl", help="private, public-read, public-read-write or default.")
 @click.option("--storage-class", help="Standard, IA, Archive, ColdArchive or DeepColdArchive.")
 def command(options: Options, source: str, target: str, **given: Any) -> int:
-    """
-    Copy SRC to DST, of which at least one is oss://bucket/key.
-
-    \b
-    penstock cp big.iso oss://bucket/              a file to OSS
-    penstock cp oss://bucket/big.iso .             and back
-    penstock cp -r photos oss://bucket/photos/     a directory
-    tar c . | penstock cp - oss://bucket/all.tar   - is standard input or output
-
-    Ctrl-C stops at once and keeps what OSS has. The same command goes on from there: only the parts that OSS
-    does not have are sent. `penstock uploads` lists and removes what is unfinished.
-    """
+    """Copy, and stop or go on as told."""
     upload_options = UploadOptions(
         part_bytes=given["part_size"],
         parallel=given["parallel"],

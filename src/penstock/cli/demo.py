@@ -45,7 +45,9 @@ _MOST_PART_BYTES = 8 * 1024 * 1024
 _ROOM_FACTOR = 3
 
 
-@oss_command("demo", short_help="Upload, abort half-way, resume and compare, on this machine.")
+@oss_command(
+    "demo", connects=False, short_help="Upload, abort half-way, resume and compare, on this machine."
+)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def command(options: Options, file: Path | None) -> int:
     """
@@ -75,9 +77,10 @@ def command(options: Options, file: Path | None) -> int:
 
 
 _IN_PLAIN_WORDS = f"""\
-{click.style("What just happened:", bold=True)} an upload was stopped in the middle, at once, and nothing more was
-sent. What OSS had confirmed stayed there under its UploadId. The upload then went on
-under the same UploadId and sent only the rest, and the object is byte for byte the file.
+{click.style("What just happened:", bold=True)} an upload was stopped in the middle, at once, and
+nothing more was sent. What OSS had confirmed stayed there under its UploadId. The upload
+then went on under the same UploadId and sent only the rest, and the object is byte for
+byte the file.
 Nothing of this is left on your disk.
 
 Next:  penstock serve          an OSS to try your own programs on
@@ -192,8 +195,9 @@ class Story:
         self._resume(token, upload_id, kept)
         _heading("Read the object back")
         self._compare()
-        left = list(self._client.iter_multipart_uploads(BUCKET)) or list(self._client.unfinished_uploads())
-        self._expect(not left, "an unfinished upload is left")
+        uploads = list(self._client.iter_multipart_uploads(BUCKET))
+        journals = list(self._client.unfinished_uploads())
+        self._expect(not uploads and not journals, "an unfinished upload is left")
 
     def _upload_and_stop(self) -> tuple[str, str, Stop]:
         brake = Brake(self._bytes_per_s)
@@ -241,7 +245,7 @@ class Story:
         _line("everything quiet", f"after {time_text(stop.quiet_s)}")
         _line(
             "in the network",
-            f"{stop.bytes_on_the_way:,} bytes, sent before and no longer in anybody's hand; OSS threw them away",
+            f"{stop.bytes_on_the_way:,} bytes sent before it still arrived, and were thrown away",
         )
         _line(
             "afterwards",

@@ -8,7 +8,7 @@ import stat
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def found_file(scratch: Path, most_bytes: int) -> DemoFile:
     return _made(scratch / "many-files-of-python.bin", min(most_bytes, _MADE_BYTES))
 
 
-def _suiting(most_bytes: int) -> object:
+def _suiting(most_bytes: int) -> Callable[[tuple[int, str]], int]:
     return lambda found: found[0] if found[0] <= most_bytes else 0
 
 

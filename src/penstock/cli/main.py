@@ -1,4 +1,6 @@
-"""The command line: finds the command, runs it, and is the wall behind which no expected error shows a traceback."""
+"""
+The command line: finds the command and runs it. No expected error gets past it with a traceback.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -103,10 +104,12 @@ def open_client(options: Options, *, endpoint: str | None = None, region: str | 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     options = ctx.ensure_object(Options)
     if value:
-        setattr(options, cast("str", param.name), value)
+        setattr(options, param.name, value)
 
 
-_SHARED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+_Option = tuple[tuple[str, ...], dict[str, Any]]
+
+_CONNECTION: tuple[_Option, ...] = (
     (("-e", "--endpoint"), {"metavar": "URL", "help": "Where OSS is. [OSS_ENDPOINT]"}),
     (("--region",), {"metavar": "ID", "help": "Such as cn-hangzhou. [OSS_REGION]"}),
     (("-i", "--access-key-id"), {"metavar": "ID", "help": "Who asks. [OSS_ACCESS_KEY_ID]"}),
@@ -118,6 +121,9 @@ _SHARED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--profile",), {"metavar": "NAME", "help": "Section of the configuration file. [OSSUTIL_PROFILE]"}),
     (("-c", "--config-file"), {"metavar": "FILE", "help": "Instead of ~/.ossutilconfig."}),
     (("--sign-version",), {"type": click.Choice(["v4", "v1"]), "help": "Version of signatures; v4."}),
+)
+
+_OUTPUT: tuple[_Option, ...] = (
     (
         ("--output-format", "--format", "output_format"),
         {"type": click.Choice(["raw", "json"]), "help": "json: one JSON value a line on standard output."},
@@ -127,16 +133,17 @@ _SHARED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 
 
-def shared_options(hidden: bool) -> Callable[[F], F]:
+def shared_options(*, hidden: bool, connects: bool = True) -> Callable[[F], F]:
     """
     Give a command the options of all commands; they go into its `Options`, not into its arguments.
 
     Args:
         hidden: True where the help of the command shall not repeat them.
+        connects: False for a command that asks no OSS but its own.
     """
 
     def add(function: F) -> F:
-        for names, settings in reversed(_SHARED):
+        for names, settings in reversed((*(_CONNECTION if connects else ()), *_OUTPUT)):
             option = click.option(*names, **settings, hidden=hidden, expose_value=False, callback=_remember)
             function = option(function)
         return function
@@ -144,16 +151,26 @@ def shared_options(hidden: bool) -> Callable[[F], F]:
     return add
 
 
-def oss_command(name: str, **settings: Any) -> Callable[[F], click.Command]:
-    """A command of penstock: named, with the shared options, and with its `Options` as first argument."""
+def oss_command(name: str, *, connects: bool = True, **settings: Any) -> Callable[[F], click.Command]:
+    """
+    A command of penstock: named, with the shared options, and with its `Options` as first argument.
+
+    Args:
+        connects: As of `shared_options`.
+        **settings: Of `click.command`.
+    """
+    if connects:
+        settings.setdefault("epilog", "Options for endpoint, keys and output: penstock --help")
+    context = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
 
     def make(function: F) -> click.Command:
-        command = click.command(
-            name,
-            epilog="Options for endpoint, keys and output: penstock --help",
-            context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
-            **settings,
+        @wraps(function)
+        def with_options(*args: Any, **given: Any) -> Any:
+            return function(click.get_current_context().find_object(Options), *args, **given)
+
+        command: click.Command = click.command(name, context_settings=context, **settings)(
+            shared_options(hidden=True, connects=connects)(with_options)
         )
-        return command(shared_options(hidden=True)(click.pass_obj(function)))
+        return command
 
     return make

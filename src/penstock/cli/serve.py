@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from penstock.cli.amounts import DurationParameter
+from penstock.cli.amounts import duration_option
 from penstock.cli.options import Options, oss_command
 from penstock.errors import InvalidInput
 
 
-@oss_command("serve", short_help="Run an OSS on this machine.")
+@oss_command("serve", connects=False, short_help="Run an OSS on this machine.")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -46,9 +46,11 @@ from penstock.errors import InvalidInput
 @click.option(
     "--drain",
     "drain_s",
-    default=10.0,
-    type=DurationParameter(),
-    help="How long requests may take to end.  [default: 10s]",
+    default="10s",
+    show_default=True,
+    callback=duration_option,
+    metavar="TIME",
+    help="How long requests may take to end.",
 )
 def command(options: Options, directory: Path | None, **given: Any) -> None:
     """

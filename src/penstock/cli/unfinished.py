@@ -12,7 +12,7 @@ from penstock.transfer import token as tokens
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.client.uploads import UnfinishedUpload
+    from penstock.client.journals import UnfinishedUpload
     from penstock.transfer.journal import JournalView
 
 SHOWN_ID_CHARACTERS = 8

@@ -83,6 +83,7 @@ def document(value: msgspec.Struct, root: str) -> bytes:
 
 def _write(pieces: list[str], value: msgspec.Struct, name: str, url: bool) -> None:
     pieces.append(f"<{name}>")
+    opened: tuple[str, ...] = ()
     for child in _children(type(value)):
         content = getattr(value, child.attribute)
         if content is None:
@@ -91,14 +92,25 @@ def _write(pieces: list[str], value: msgspec.Struct, name: str, url: bool) -> No
             pieces.append(_text(content, child, url))
             continue
         *wrappers, last = child.path
-        pieces.extend(f"<{wrapper}>" for wrapper in wrappers)
+        # Neighbours with the same wrapper (`Bucket/Name`, `Bucket/Location`) stand in one.
+        opened = _rewrap(pieces, opened, tuple(wrappers))
         for item in content if child.many else (content,):
             if child.struct is not None:
                 _write(pieces, item, last, url)
             else:
                 pieces.append(f"<{last}>{_text(item, child, url)}</{last}>")
-        pieces.extend(f"</{wrapper}>" for wrapper in reversed(wrappers))
+    _rewrap(pieces, opened, ())
     pieces.append(f"</{name}>")
+
+
+def _rewrap(pieces: list[str], opened: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Close and open elements until those of ``wanted`` are open; gives ``wanted``."""
+    same = 0
+    while same < min(len(opened), len(wanted)) and opened[same] == wanted[same]:
+        same += 1
+    pieces.extend(f"</{wrapper}>" for wrapper in reversed(opened[same:]))
+    pieces.extend(f"<{wrapper}>" for wrapper in wanted[same:])
+    return wanted
 
 
 def _text(item: Any, child: _Child, url: bool) -> str:
