@@ -77,17 +77,24 @@ def threads_at_work() -> list[str]:
 
 
 @pytest.fixture
-def assert_quiet() -> Callable[[penstock.Client], None]:
-    """Asserts that nothing of a client is at work, and that it has kept no connection."""
+def assert_quiet() -> Callable[..., None]:
+    """
+    Asserts that nothing of a client is at work.
 
-    def check(client: penstock.Client) -> None:
+    ``kept`` is the number of connections that were idle before, and are kept.
+    """
+
+    def in_use(client: penstock.Client) -> int:
+        return client._transport.open_connections - len(client._transport._pool)
+
+    def check(client: penstock.Client, kept: int = 0) -> None:
         deadline = time.monotonic() + PROMPT_S
         pause = threading.Event()
-        while (threads_at_work() or client._transport.open_connections) and time.monotonic() < deadline:
+        while (threads_at_work() or in_use(client)) and time.monotonic() < deadline:
             pause.wait(0.001)
         assert threads_at_work() == []
-        assert client._transport.open_connections == 0
-        assert len(client._transport._pool) == 0
+        assert in_use(client) == 0
+        assert len(client._transport._pool) == kept
 
     return check
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 
 import pytest
 from scripted_peer import PATIENCE_S, Peer, answering
@@ -10,6 +11,7 @@ from penstock.errors import ConnectFailed, NameNotResolved, TimedOut
 from penstock.net import HttpRequest, Latch, NetSettings, Origin, Tripped
 from penstock.net.dial import dial
 from penstock.net.resolver import Address, Resolver
+from penstock.net.wire import Wire, new_wire
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
@@ -218,3 +220,38 @@ def test_one_send_never_holds_the_socket_for_long():
             assert count <= 8 << 20
             sent += count
         wire.close()
+
+
+def test_a_wire_does_not_begin_under_a_tripped_latch():
+    latch = Latch()
+    latch.trip()
+    wire = new_wire(V4)
+    with pytest.raises(Tripped):
+        wire.begin(latch)
+    wire.close()
+    assert wire.sock.fileno() == -1
+
+
+def test_a_trip_just_before_connect_is_seen_where_shutdown_has_no_effect_yet(monkeypatch, unanswering_port):
+    """Some systems refuse to shut down a socket that does not connect yet."""
+    latch = Latch()
+
+    class Unready(socket.socket):
+        def connect_ex(self, address):
+            latch.trip()
+            return super().connect_ex(address)
+
+        def shutdown(self, how):
+            raise OSError("Socket is not connected")
+
+    def unready_wire(family, **_):
+        sock = Unready(family)
+        sock.setblocking(False)
+        return Wire(sock)
+
+    monkeypatch.setattr("penstock.net.dial.new_wire", unready_wire)
+    monkeypatch.setattr("penstock.net.dial._WAIT_S", 3600.0)
+    began = time.monotonic()
+    with pytest.raises(Tripped):
+        dial([Address(V4, ("127.0.0.1", unanswering_port))], "h:1", latch, NetSettings(), 3.0)
+    assert time.monotonic() - began < 3.0

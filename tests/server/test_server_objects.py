@@ -438,7 +438,7 @@ def test_a_callback_gets_the_facts_and_its_answer_is_handed_on(bucket: Desk) -> 
         callbackBody="o=${object}&s=${size}&u=${x:user}",
         callbackBodyType="application/x-www-form-urlencoded",
     )
-    own = base64.b64encode(json.dumps({"x:user": "a b"}).encode()).decode()
+    own = base64.b64encode(json.dumps({"x:user": "a b", "overlooked": 1}).encode()).decode()
     answer = with_post(bucket, post)(
         "PUT", "/photos/k%20y", b"12345", **header, **{"x-oss-callback-var": own}
     )

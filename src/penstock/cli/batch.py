@@ -140,6 +140,8 @@ class Batch:
     def _note_end(self, job: CopyJob) -> None:
         with self._counting:
             last, before = job.progress, self._ended_progress
+            # What failed, or was there already, is no longer to be moved.
+            self._found_bytes -= max(0, job.size_bytes - last.acknowledged_bytes)
             self._ended_progress = Progress(
                 total_bytes=0,
                 acknowledged_bytes=before.acknowledged_bytes + last.acknowledged_bytes,

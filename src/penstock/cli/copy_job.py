@@ -79,6 +79,7 @@ class UploadOptions:
         resume: False begins anew whatever is unfinished.
         force: True writes over what somebody else wrote meanwhile.
         update: True leaves out what is at the target already, as long and not older.
+        keep_matching: True goes on with an unfinished upload although the file was changed.
     """
 
     part_bytes: int | None = None
@@ -87,6 +88,7 @@ class UploadOptions:
     resume: bool = True
     force: bool = False
     update: bool = False
+    keep_matching: bool = True
     object_options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -128,12 +130,12 @@ class UploadJob:
         if options.update and self._is_there(client):
             return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, skipped=True)
         if self.unfinished is not None:
-            # The parts that still equal the file are kept, and only those: each is compared by CRC-64.
+            # Of a changed file only the parts that still equal it are kept: each is compared by CRC-64.
             self.transfer = client.resume(
                 self.unfinished,
                 self.path,
                 parallel=options.parallel,
-                keep_matching=True,
+                keep_matching=options.keep_matching,
                 protect_target=not options.force,
             )
         else:

@@ -162,7 +162,7 @@ class _Unfinished:
         self._options = options
         self._say = say
         self._views: dict[tuple[str, str, str], JournalView] = {}
-        for upload in open_uploads(client):
+        for upload in open_uploads():
             intent = upload.view.intent
             if upload.view.end is None and intent.endpoint == endpoint and intent.source is not None:
                 self._views[intent.bucket, intent.key, intent.source.path] = upload.view

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from penstock.cli.amounts import bytes_text, count_text, size_option, time_text
 from penstock.cli.batch import Batch, Ended
-from penstock.cli.copy_job import Copied, UploadOptions
+from penstock.cli.copy_job import Copied, CopyJob, UploadOptions
 from penstock.cli.copy_plan import STANDARD_STREAM, CopyPlan, copy_jobs, copy_plan
 from penstock.cli.ending import ExitCode, exit_code_of, report_error
 from penstock.cli.interruption import Interruption
@@ -22,6 +22,9 @@ from penstock.cli.options import Options, open_client, oss_command
 from penstock.cli.unfinished import short_id
 from penstock.errors import Aborted, InvalidInput
 from penstock.transfer import token as tokens
+
+if TYPE_CHECKING:
+    from penstock.client.client import Client
 
 _DRAW_EVERY_S = 0.1
 _SHOWN_AT_ONCE = 8
@@ -94,7 +97,7 @@ def command(options: Options, source: str, target: str, **given: Any) -> int:
             return _dry_run(plan, client, options)
         shown = not (given["no_progress"] or options.quiet)
         run = CopyRun(options, plan, parallel=given["jobs"] if plan.recursive else 1)
-        return run.carry_out(client, open_meter(shown=shown))
+        return run.carry_out(client, open_meter(shown=shown), copy_jobs(plan, client, options.say))
 
 
 class CopyRun:
@@ -119,19 +122,21 @@ class CopyRun:
         self._failed: list[Exception] = []
         self._stopped: list[Aborted] = []
 
-    def carry_out(self, client: Any, meter: Meter) -> int:
+    def carry_out(self, client: Client, meter: Meter, jobs: Iterator[CopyJob]) -> int:
         """Copy; returns the exit code, or raises `Interrupted` once all has been said."""
         from penstock.client.scope import abort_scope
 
         begun_s = time.monotonic()
         with abort_scope() as scope, Interruption(lambda: scope.abort("interrupt")) as interruption:
-            batch = Batch(client, copy_jobs(self._plan, client, self._options.say), self._parallel)
+            batch = Batch(client, jobs, self._parallel)
             with meter:
                 for ended in batch.run(_DRAW_EVERY_S):
                     if ended is not None:
                         self._note(ended)
                     if ended is None or batch.found <= _SHOWN_AT_ONCE:
                         meter.show(self._reading(batch))
+                if self._count:
+                    meter.show(self._reading(batch))
             if interruption.happened and (self._stopped or not self._failed):
                 self._say_how_to_go_on(interruption.elapsed_s)
                 interruption.raise_again()
@@ -217,8 +222,9 @@ class CopyRun:
         if not tokens_left:
             return "nothing unfinished is left at OSS"
         ids = {aborted.upload_id for aborted in self._stopped if aborted.upload_id}
-        where = f", UploadId {ids.pop()}" if len(ids) == 1 else ""
-        return f"OSS keeps {bytes_text(kept_bytes)} of {count_text(len(tokens_left), 'upload')}{where}"
+        if len(ids) == 1:
+            return f"OSS keeps {bytes_text(kept_bytes)} under UploadId {ids.pop()}"
+        return f"OSS keeps {bytes_text(kept_bytes)} of {count_text(len(tokens_left), 'upload')}"
 
     def _say_one_upload(self, job_id: str) -> None:
         program = self._options.program
@@ -237,7 +243,7 @@ class CopyRun:
         return f"{self._options.program} {shlex.join(words)}"
 
 
-def _dry_run(plan: CopyPlan, client: Any, options: Options) -> int:
+def _dry_run(plan: CopyPlan, client: Client, options: Options) -> int:
     for job in copy_jobs(plan, client, options.say):
         if options.json:
             fields = {"source": job.source, "target": job.target, "size_bytes": job.size_bytes}

@@ -168,8 +168,9 @@ class Story:
         ) as oss:
             _heading("An OSS on this machine")
             _line("endpoint", f"{oss.endpoint}  (its data is in a temporary directory)")
-            name = "many files of this Python, one after the other" if self._file.made else self._file.path
-            _line("file", f"{name}, {bytes_text(self._file.size_bytes)}")
+            _line("file", f"{self._key}, {bytes_text(self._file.size_bytes)}")
+            made = "made for this, of many files of this Python installation"
+            _line("from", made if self._file.made else self._file.path.parent)
             self._client = Client(
                 oss.endpoint,
                 oss.region,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 2.0
 _WINDOW_S = 5.0
-_NAME_COLUMNS = 26
-_FIGURE_COLUMNS = 48
+_NAME_COLUMNS = 20
+_FIGURE_COLUMNS = 46
 _FEWEST_BAR_COLUMNS = 10
 
 
@@ -133,6 +133,7 @@ class BarMeter:
         """Draw it."""
         from rich.console import Group
 
+        self._live.start()
         columns = self._console.width - 1
         lines = [bar_line(name, progress, "", columns) for name, progress in reading.running]
         lines.append(bar_line(reading.name, reading.whole, self._figures(reading), columns))
@@ -142,7 +143,6 @@ class BarMeter:
         return figures(reading, self._speed.note(reading.whole))
 
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(
@@ -206,4 +206,4 @@ def files_text(count: int) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _NAME_COLUMNS else f"{name[:9]}…{name[-(_NAME_COLUMNS - 10) :]}"
+    return name if len(name) <= _NAME_COLUMNS else f"{name[:7]}…{name[-(_NAME_COLUMNS - 8) :]}"

@@ -168,9 +168,8 @@ def oss_command(name: str, *, connects: bool = True, **settings: Any) -> Callabl
         def with_options(*args: Any, **given: Any) -> Any:
             return function(click.get_current_context().find_object(Options), *args, **given)
 
-        command: click.Command = click.command(name, context_settings=context, **settings)(
-            shared_options(hidden=True, connects=connects)(with_options)
-        )
+        decorate: Any = click.command(name, context_settings=context, **settings)
+        command: click.Command = decorate(shared_options(hidden=True, connects=connects)(with_options))
         return command
 
     return make

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from penstock.errors import InvalidInput
 from penstock.files.journal_file import lock_path
 from penstock.files.lock import is_locked
+from penstock.files.state_dir import StateDir
 from penstock.transfer import token as tokens
 
 if TYPE_CHECKING:
-    from penstock.client.client import Client
     from penstock.client.journals import UnfinishedUpload
     from penstock.transfer.journal import JournalView
 
@@ -24,20 +23,22 @@ def short_id(job_id: str) -> str:
     return job_id[:SHOWN_ID_CHARACTERS]
 
 
-def open_uploads(client: Client) -> list[UnfinishedUpload]:
-    """The uploads of this user's journals that have not ended, oldest first."""
-    found = [upload for upload in client.unfinished_uploads() if _is_open(upload.view)]
+def open_uploads() -> list[UnfinishedUpload]:
+    """The uploads of this user's journals that have not ended, oldest first; no keys are needed."""
+    from penstock.client.journals import Journals
+
+    found = [upload for upload in Journals(StateDir()).unfinished() if _is_open(upload.view)]
     return sorted(found, key=lambda upload: upload.view.intent.started_at)
 
 
-def find_upload(uploads: Iterator[UnfinishedUpload] | list[UnfinishedUpload], text: str) -> UnfinishedUpload:
+def find_upload(text: str) -> UnfinishedUpload:
     """
     The one upload whose id begins with ``text``.
 
     Raises:
         InvalidInput: There is none, or more than one.
     """
-    found = [upload for upload in uploads if upload.view.intent.job_id.startswith(text)]
+    found = [upload for upload in open_uploads() if upload.view.intent.job_id.startswith(text)]
     if len(found) == 1:
         return found[0]
     if not found:

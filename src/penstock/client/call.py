@@ -6,11 +6,11 @@ import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from penstock.client.outcome import DISABLED_ADVICE, Outcome
 from penstock.client.scope import scopes_around, within
+from penstock.client.waiting import wait_for
 from penstock.errors import NOT_SENT, Aborted, PenstockError
 from penstock.net.latch import Latch
 
@@ -64,12 +64,12 @@ class Call(Future[T]):
             KeyboardInterrupt: Ctrl-C came while it was waited for; the call was aborted.
         """
         try:
-            return super().result(timeout)
+            wait_for(self, timeout)
         except KeyboardInterrupt:
             self.abort("interrupt")
-            with suppress(FutureTimeout):
-                self.exception(_QUIET_S)
+            wait_for(self, _QUIET_S)
             raise
+        return super().result(0)
 
     def outcome(self, timeout_s: float | None = None) -> Outcome[T]:
         """

@@ -30,6 +30,7 @@ from penstock.client.settings import resolve_settings
 from penstock.client.signer import SignatureVersion, Signer
 from penstock.client.switch import Switch
 from penstock.client.uploads import UploadTransfers
+from penstock.client.waiting import HEARING_S
 from penstock.client.workers import Workers
 from penstock.errors import CredentialsMissing, InvalidInput
 from penstock.files.state_dir import StateDir
@@ -197,7 +198,8 @@ class Client(
             if kind is None:
                 self._workers.wait_until_idle()
                 for transfer in list(self._transfers):
-                    transfer.wait_until_quiet(None)
+                    while not transfer.wait_until_quiet(HEARING_S):
+                        pass
         finally:
             self.close()
 

@@ -48,6 +48,7 @@ class Trail:
     resource: str
     attempts: int = 0
     in_doubt: bool = False
+    in_doubt_bytes: int = 0
     flight: Flight = field(default_factory=Flight)
 
     def begin(self) -> Flight:
@@ -61,6 +62,8 @@ class Trail:
         if isinstance(error, NetworkError):
             error.request_sent = error.request_sent or self.flight.complete
             self.in_doubt = self.in_doubt or (error.request_sent and self.operation.commits)
+            if self.in_doubt:
+                self.in_doubt_bytes = max(self.in_doubt_bytes, self.flight.sent_bytes)
             error.request_sent = error.request_sent or self.in_doubt
         self.flight = Flight()
 
@@ -87,7 +90,7 @@ class Trail:
             message,
             code=code,
             committed=Committed.UNKNOWN if unknown else Committed.NO,
-            in_doubt_bytes=flight.sent_bytes if unknown else 0,
+            in_doubt_bytes=max(self.in_doubt_bytes, flight.sent_bytes) if unknown else 0,
             reason=reason,
             advice=advice,
         )

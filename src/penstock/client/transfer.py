@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
 from typing import Protocol, Self
 
 from penstock.client.outcome import Outcome
+from penstock.client.waiting import wait_for
 from penstock.errors import Committed, TransferError
 from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
 from penstock.transfer.outcome import Outcome as TransferOutcome
@@ -102,15 +102,13 @@ class Transfer:
 
     def _wait(self, timeout_s: float | None) -> TransferOutcome:
         try:
-            return self._ended.result(timeout_s)
-        except FutureTimeout:
-            if self._ended.done():
-                raise
-            raise TimeoutError(f"{self.name} still runs after {timeout_s} s") from None
+            if not wait_for(self._ended, timeout_s):
+                raise TimeoutError(f"{self.name} still runs after {timeout_s} s")
         except KeyboardInterrupt:
             self.abort("interrupt")
-            self._ended.exception()
+            wait_for(self._ended, None)
             raise
+        return self._ended.result(0)
 
     def add_done_callback(self, function: Callable[[Future[TransferOutcome]], object]) -> None:
         """Have ``function`` called when it has ended, on the thread that ended it; at once if it has."""

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from penstock.client.waiting import HEARING_S
 from penstock.errors import InvalidInput
 
 _IDLE_S = 5.0
@@ -49,7 +50,7 @@ class Workers:
         """Wait until all work that was handed in is done."""
         with self._changed:
             while self._work or self._busy:
-                self._done.wait()
+                self._done.wait(HEARING_S)
 
     @property
     def count(self) -> int:

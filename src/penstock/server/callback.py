@@ -71,14 +71,13 @@ def read(callback: str | None, variables: str | None) -> Callback | None:
         raise _refused("callback", "callbackUrl (1 to 5) and callbackBody are needed")
     if content_type not in (_FORM, _JSON):
         raise _refused("callback", f"callbackBodyType must be {_FORM} or {_JSON}")
-    if not all(name.startswith("x:") and isinstance(value, str) for name, value in own.items()):
-        raise _refused("callback-var", "names begin with x: and values are text")
     return Callback(
         tuple(url if "://" in url else f"http://{url}" for url in urls),
         str(asked.get("callbackHost", "")),
         body,
         content_type,
-        own,
+        # OSS overlooks what is not named so.
+        {name: str(value) for name, value in own.items() if name.startswith("x:")},
     )
 
 

@@ -27,7 +27,7 @@ from penstock.server.workers import Workers
 SMALL_BODY_BYTES = 64 * 1024
 """Bodies up to this size are gathered before anything is done with them."""
 
-LARGE_BUFFER_BYTES = 256 * 1024
+LARGE_BUFFER_BYTES = 512 * 1024
 _LINGER_BYTES = 64 * 1024 * 1024
 
 logger = logging.getLogger("penstock.server")
@@ -157,7 +157,10 @@ class Connection:
                 self.idle = False
                 deadline = self._loop.time() + self._patience.head_s
             timeout_s = deadline - self._loop.time() if deadline else self._patience.idle_s
-            if not await stream.more(timeout_s):
+            try:
+                if not await stream.more(timeout_s):
+                    return None
+            except StreamStalled:
                 return None
             if stream.available and stream.peek()[0] in b"\r\n":
                 self._skip_line_ends()

@@ -1,0 +1,80 @@
+"""Addresses on the command line, and whether the user means it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.errors import InvalidInput
+from penstock.protocol.urls import OssUrl, parse_url
+
+if TYPE_CHECKING:
+    from penstock.cli.options import Options
+    from penstock.client.client import Client
+
+
+def client_at(options: Options, url: OssUrl) -> Client:
+    """A client for the endpoint that the address names, else for that of the settings."""
+    from penstock.cli.options import open_client
+
+    return open_client(options, endpoint=str(url.endpoint) if url.endpoint else None)
+
+
+def bucket_url(text: str) -> OssUrl:
+    """
+    An address that names a bucket and nothing in it.
+
+    Raises:
+        InvalidInput: It names none, or an object.
+    """
+    url = parse_url(text)
+    if not url.bucket or url.key:
+        raise InvalidInput(f"{text!r} does not name a bucket", advice="A bucket looks like oss://bucket.")
+    return url
+
+
+def object_url(text: str) -> OssUrl:
+    """
+    An address that names an object.
+
+    Raises:
+        InvalidInput: It names none.
+    """
+    url = parse_url(text)
+    if not url.key:
+        raise InvalidInput(f"{text!r} names no object", advice="An object looks like oss://bucket/key.")
+    return url
+
+
+def place_url(text: str) -> OssUrl:
+    """
+    An address that names a bucket, and perhaps a prefix in it.
+
+    Raises:
+        InvalidInput: It names no bucket.
+    """
+    url = parse_url(text)
+    if not url.bucket:
+        raise InvalidInput(f"{text!r} names no bucket", advice="An address looks like oss://bucket/prefix.")
+    return url
+
+
+def confirm(question: str, *, sure: bool) -> None:
+    """
+    Ask before something that cannot be taken back.
+
+    Args:
+        sure: True if the user has said so on the command line.
+
+    Raises:
+        InvalidInput: Nobody is there to answer.
+        click.exceptions.Exit: The answer was no.
+    """
+    if sure:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"nobody is there to answer: {question}", advice="Add -f if it is meant.")
+    if not click.confirm(question, err=True):
+        raise click.exceptions.Exit(0)

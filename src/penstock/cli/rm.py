@@ -1,0 +1,71 @@
+"""``penstock rm``: remove objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli.address import client_at, confirm, place_url
+from penstock.cli.amounts import count_text
+from penstock.cli.json_line import echo_json
+from penstock.cli.options import Options, oss_command
+from penstock.errors import InvalidInput
+from penstock.protocol.limits import MAX_DELETE_KEYS
+from penstock.protocol.urls import OssUrl
+
+if TYPE_CHECKING:
+    from penstock.client.client import Client
+
+
+@oss_command("rm")
+@click.argument("address", metavar="oss://BUCKET/KEY")
+@click.option("-r", "--recursive", is_flag=True, help="All objects that begin with the address.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
+def command(options: Options, address: str, recursive: bool, force: bool, dry_run: bool) -> None:
+    """
+    Remove an object; with -r all that begin with the address, after asking.
+
+    Unfinished uploads are left alone: `penstock uploads clean` removes those.
+    """
+    url = place_url(address)
+    if not recursive and not url.key:
+        raise InvalidInput(f"{url} is a bucket", advice="Add -r to remove all that is in it.")
+    with client_at(options, url) as client:
+        keys = _keys(client, url) if recursive else iter([url.key])
+        if dry_run:
+            for key in keys:
+                _show(url, key, options, "would remove")
+            return
+        if recursive:
+            confirm(f"Remove all objects that begin with {url}?", sure=force)
+        count = _remove(client, url, keys, options)
+    options.say(f"removed {count_text(count, 'object')}")
+
+
+def _keys(client: Client, url: OssUrl) -> Iterator[str]:
+    for found in client.iter_objects(url.bucket, prefix=url.key or None):
+        yield found.key
+
+
+def _remove(client: Client, url: OssUrl, keys: Iterator[str], options: Options) -> int:
+    count = 0
+    while batch := list(islice(keys, MAX_DELETE_KEYS)):
+        if len(batch) == 1:
+            client.delete_object(url.bucket, batch[0])
+        else:
+            client.delete_multiple_objects(url.bucket, batch, quiet=True)
+        for key in batch:
+            _show(url, key, options, "removed")
+        count += len(batch)
+    return count
+
+
+def _show(url: OssUrl, key: str, options: Options, what: str) -> None:
+    if options.json:
+        echo_json({"key": key, "address": f"oss://{url.bucket}/{key}"})
+    else:
+        click.echo(f"{what} oss://{url.bucket}/{key}")

@@ -1,0 +1,34 @@
+"""``penstock uploads``: what is unfinished."""
+
+from __future__ import annotations
+
+import click
+
+from penstock.cli.lazy_group import Lazy, LazyGroup
+from penstock.cli.options import shared_options
+
+_COMMANDS = {
+    "ls": Lazy("penstock.cli.uploads_ls", "List them: of this user, or of a bucket."),
+    "show": Lazy("penstock.cli.uploads_show", "Show one, part by part."),
+    "resume": Lazy("penstock.cli.uploads_resume", "Go on with one; only what OSS lacks is sent."),
+    "cancel": Lazy("penstock.cli.uploads_cancel", "Make OSS forget one, and remove its parts."),
+    "abort": Lazy("penstock.cli.uploads_cancel", "The same as cancel (OSS calls it AbortMultipartUpload)."),
+    "clean": Lazy("penstock.cli.uploads_clean", "Cancel all that are older than some time."),
+}
+
+
+@click.group(
+    "uploads",
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@shared_options(hidden=True)
+def command() -> None:
+    """
+    Uploads that were begun and are not finished: OSS keeps their parts, and bills them.
+
+    Stopping an upload (Ctrl-C in `penstock cp`) keeps its parts, and it can be resumed. Cancelling it makes
+    its UploadId invalid and removes its parts. In this group `abort` is `cancel`, because OSS calls that call
+    AbortMultipartUpload.
+    """

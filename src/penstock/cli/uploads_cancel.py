@@ -1,0 +1,118 @@
+"""``penstock uploads cancel`` (and ``abort``): make OSS forget an upload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli.address import client_at, confirm, object_url
+from penstock.cli.cancellation import cancel_by_id
+from penstock.cli.ending import ExitCode, report_error
+from penstock.cli.json_line import echo_json
+from penstock.cli.options import Options, open_client, oss_command
+from penstock.cli.unfinished import find_upload, open_uploads, token_of
+from penstock.errors import InvalidInput, PenstockError
+from penstock.protocol.urls import is_oss_url
+from penstock.transfer import token as tokens
+from penstock.transfer.outcome import CleanUp
+
+if TYPE_CHECKING:
+    from penstock.client.client import Client
+    from penstock.client.journals import UnfinishedUpload
+
+_WORDS = {
+    CleanUp.VERIFIED: "cancelled; nothing of it is left at OSS",
+    CleanUp.PENDING: "OSS accepted the cancel, and that nothing is left could not be confirmed",
+    CleanUp.FAILED: "NOT cancelled; OSS probably still has it",
+}
+
+
+@oss_command("cancel")
+@click.argument("upload", metavar="ID|TOKEN|oss://BUCKET/KEY")
+@click.option("--upload-id", help="With an address: this UploadId only.")
+@click.option("-f", "--force", "-y", "--yes", "sure", is_flag=True, help="Do not ask.")
+def command(options: Options, upload: str, upload_id: str | None, sure: bool) -> int:
+    """
+    Make the UploadId invalid and remove the parts; it cannot be resumed after that.
+
+    This is the call that OSS names AbortMultipartUpload, so `uploads abort` is the same command. To stop an
+    upload and keep it, press Ctrl-C where it runs.
+    """
+    if is_oss_url(upload):
+        return _cancel_at(options, upload, upload_id, sure)
+    if upload.startswith(tokens.PREFIX):
+        token = tokens.decode(upload)
+        confirm(f"Cancel the upload of oss://{token.bucket}/{token.key}?", sure=sure)
+        with open_client(options, endpoint=token.endpoint, region=token.region) as client:
+            return end_of([cancel_known(client, upload, f"oss://{token.bucket}/{token.key}", options)])
+    found = find_upload(upload)
+    confirm(f"Cancel the upload of {found.url}?", sure=sure)
+    return end_of([cancel_journaled(found, options)])
+
+
+def _cancel_at(options: Options, address: str, upload_id: str | None, sure: bool) -> int:
+    url = object_url(address)
+    with client_at(options, url) as client:
+        journaled = {one.view.upload_id: one for one in open_uploads()}
+        ids = [
+            found.upload_id
+            for found in client.iter_multipart_uploads(url.bucket, prefix=url.key)
+            if found.key == url.key and upload_id in (None, found.upload_id)
+        ]
+        if not ids:
+            raise InvalidInput(
+                f"OSS has no unfinished upload of {url}", advice=f"`penstock uploads ls {url}` lists them."
+            )
+        confirm(f"Cancel {len(ids)} unfinished upload{'s' * (len(ids) > 1)} of {url}?", sure=sure)
+        return end_of(
+            [
+                cancel_known(client, token_of(journaled[one].view), str(url), options)
+                if one in journaled
+                else cancel_unknown(client, url.bucket, url.key, one, options)
+                for one in ids
+            ]
+        )
+
+
+def cancel_journaled(upload: UnfinishedUpload, options: Options) -> CleanUp:
+    """Cancel what a journal describes, at the endpoint that it names, and remove the journal."""
+    intent = upload.view.intent
+    with open_client(options, endpoint=intent.endpoint, region=intent.region) as client:
+        return cancel_known(client, token_of(upload.view), upload.url, options)
+
+
+def cancel_known(client: Client, token: str, address: str, options: Options) -> CleanUp:
+    """Cancel what a token describes, and its journal if there is one."""
+    try:
+        ended = client.cancel_upload(token)
+    except PenstockError as error:
+        report_error(error, as_json=options.json, debug=options.debug)
+        return CleanUp.FAILED
+    if ended.error is not None:
+        report_error(ended.error, as_json=options.json, debug=options.debug)
+    return _told(ended.clean_up or CleanUp.FAILED, address, ended.upload_id, options)
+
+
+def cancel_unknown(client: Client, bucket: str, key: str, upload_id: str, options: Options) -> CleanUp:
+    """Cancel an UploadId of which this machine has no journal."""
+    clean_up, error = cancel_by_id(client, bucket, key, upload_id)
+    if error is not None:
+        report_error(error, as_json=options.json, debug=options.debug)
+    return _told(clean_up, f"oss://{bucket}/{key}", upload_id, options)
+
+
+def end_of(clean_ups: list[CleanUp]) -> int:
+    """The exit code after these."""
+    bad = sum(1 for one in clean_ups if one is not CleanUp.VERIFIED)
+    if not bad:
+        return ExitCode.SUCCESS
+    return ExitCode.PARTIAL_FAILURE if bad < len(clean_ups) else ExitCode.SERVER_ERROR
+
+
+def _told(clean_up: CleanUp, address: str, upload_id: str | None, options: Options) -> CleanUp:
+    if options.json:
+        echo_json({"address": address, "upload_id": upload_id, "clean_up": clean_up.value})
+    else:
+        click.echo(f"{address}: {_WORDS[clean_up]}")
+    return clean_up
