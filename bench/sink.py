@@ -34,7 +34,6 @@ _ANSWER = (
 )
 _HEAD_BYTES = 65_536
 _BLOCK_BYTES = 1 << 20
-_WAKE_BYTES = 1 << 17
 _DISCARD = getattr(socket, "MSG_TRUNC", 0) if sys.platform == "linux" else 0
 
 
@@ -48,20 +47,11 @@ class _Plain:
         self._trash = bytearray(_BLOCK_BYTES)
 
     def discard(self, count: int) -> None:
-        # To be woken for every segment would cost the sender most of its time: it pays for the wake-up.
-        if count > _WAKE_BYTES:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _WAKE_BYTES)
-            while count > _WAKE_BYTES:
-                count -= self._discard_some(min(count, _BLOCK_BYTES))
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         while count:
-            count -= self._discard_some(count)
-
-    def _discard_some(self, most: int) -> int:
-        count = self._sock.recv_into(self._trash, most, _DISCARD)
-        if not count:
-            raise ConnectionResetError
-        return count
+            received = self._sock.recv_into(self._trash, min(count, _BLOCK_BYTES), _DISCARD)
+            if not received:
+                raise ConnectionResetError
+            count -= received
 
 
 class _Tls:

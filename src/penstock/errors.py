@@ -66,9 +66,13 @@ class PenstockError(Exception):
         message: What was tried, on what, and what came back.
         advice: One line of what to do next; may be empty.
         code: Overrides the class's own code.
+
+    Attributes:
+        in_doubt: True if an earlier attempt of the same call may have taken effect, unanswered.
     """
 
     code: str = "PenstockError"
+    in_doubt: bool = False
 
     def __init__(self, message: str, *, advice: str = "", code: str | None = None) -> None:
         super().__init__(message)

@@ -60,7 +60,8 @@ class MemoryBody:
     replayable = True
 
     def __init__(self, data: Bytes) -> None:
-        self._view = memoryview(data).cast("B") if not isinstance(data, bytes) else memoryview(data)
+        view = memoryview(data)
+        self._view = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
         self.length: int | None = len(self._view)
         self.crc64 = 0
 

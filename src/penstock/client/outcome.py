@@ -58,4 +58,4 @@ def committed_by(error: PenstockError) -> Committed:
         case ChecksumMismatch() | ServiceError(status=203):
             return Committed.YES
         case _:
-            return Committed.NO
+            return Committed.UNKNOWN if error.in_doubt else Committed.NO

@@ -65,6 +65,8 @@ class Trail:
             if self.in_doubt:
                 self.in_doubt_bytes = max(self.in_doubt_bytes, self.flight.sent_bytes)
             error.request_sent = error.request_sent or self.in_doubt
+        if self.in_doubt:
+            error.in_doubt = True
         self.flight = Flight()
 
     def aborted(self, reason: str) -> Aborted:

@@ -9,6 +9,8 @@ from penstock.errors import InvalidInput
 from penstock.net.request import Buffer, Flight, HttpRequest
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+_CONTENT_LENGTH = "content-length"
+_CONTENT_LENGTH_CHARACTERS = len(_CONTENT_LENGTH)
 
 
 class Payload(NamedTuple):
@@ -75,7 +77,7 @@ def byte_view(data: Buffer) -> memoryview:
 
 def _declared_body_bytes(request: HttpRequest) -> int | None:
     for name, value in request.headers:
-        if len(name) == len("content-length") and name.lower() == "content-length":
+        if len(name) == _CONTENT_LENGTH_CHARACTERS and name.lower() == _CONTENT_LENGTH:
             if not (value.isascii() and value.isdigit()):
                 raise InvalidInput(f"The Content-Length {value!r} for {request.origin.address} is no number.")
             return int(value)

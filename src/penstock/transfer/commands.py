@@ -110,6 +110,60 @@ class ConfirmGone(Struct, frozen=True, kw_only=True):
     upload_id: str
 
 
+class OpenPartial(Struct, frozen=True, kw_only=True):
+    """
+    Open the partial file of a download, beside the file that it will become.
+
+    Answered by `PartialOpened`, `PartialMissing` or `OpenPartialFailed`.
+
+    Attributes:
+        create: Make it anew, empty and ``total_bytes`` long; what an old one held is lost. Otherwise it is
+            opened as it is, if it is there.
+    """
+
+    total_bytes: int
+    create: bool
+
+
+class FetchRange(Struct, frozen=True, kw_only=True):
+    """
+    GetObject of a range, if the object still has this ETag, into the partial file.
+
+    Answered by `RangeFetched` or `RangeFailed`.
+
+    Attributes:
+        whole: The range is all of the object.
+    """
+
+    number: int
+    offset: int
+    size_bytes: int
+    etag: str
+    whole: bool
+
+
+class SyncPartial(Struct, frozen=True, kw_only=True):
+    """Bring to disk what was fetched so far. Answered by `PartialSynced` or `SyncPartialFailed`."""
+
+
+class Publish(Struct, frozen=True, kw_only=True):
+    """
+    Bring the partial file to disk and give it its name, in the place of any file that has it.
+
+    Answered by `Published` or `PublishFailed`.
+    """
+
+    total_bytes: int
+
+
+class HashPublished(Struct, frozen=True, kw_only=True):
+    """Read the file that a download was to make. Answered by `PublishedHashed` or `HashPublishedFailed`."""
+
+
+class DiscardPartial(Struct, frozen=True, kw_only=True):
+    """Remove the partial file, if there is one. Answered by `PartialDiscarded` or `DiscardPartialFailed`."""
+
+
 class Wait(Struct, frozen=True, kw_only=True):
     """Answered by `Waited` after so long; ended early by a stop or the deadline of the clean-up."""
 
@@ -141,6 +195,12 @@ Command = (
     | Complete
     | AbortUpload
     | ConfirmGone
+    | OpenPartial
+    | FetchRange
+    | SyncPartial
+    | Publish
+    | HashPublished
+    | DiscardPartial
     | Wait
     | StopRequests
     | Report

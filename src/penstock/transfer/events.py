@@ -190,6 +190,79 @@ class ConfirmGoneFailed(Struct, frozen=True, kw_only=True):
     error: PenstockError
 
 
+class PartialOpened(Struct, frozen=True, kw_only=True):
+    """Answers `OpenPartial`: the partial file of a download is there, and so long."""
+
+    size_bytes: int
+
+
+class PartialMissing(Struct, frozen=True, kw_only=True):
+    """Answers `OpenPartial`: there is none, and none was to be made."""
+
+
+class OpenPartialFailed(Struct, frozen=True, kw_only=True):
+    error: PenstockError
+
+
+class RangeFetched(Struct, frozen=True, kw_only=True):
+    """The range is in the partial file, not yet for sure on disk; ``crc64`` is of the bytes that came."""
+
+    number: int
+    size_bytes: int
+    crc64: int
+
+
+class RangeFailed(Struct, frozen=True, kw_only=True):
+    """
+    Refused, cut off, stopped, or not to be written.
+
+    ``is_final``: fetching it again cannot help.
+    """
+
+    number: int
+    error: PenstockError
+    is_final: bool
+
+
+class PartialSynced(Struct, frozen=True, kw_only=True):
+    """Answers `SyncPartial`: what had been fetched when it was asked for is on disk."""
+
+
+class SyncPartialFailed(Struct, frozen=True, kw_only=True):
+    error: PenstockError
+
+
+class Published(Struct, frozen=True, kw_only=True):
+    """Answers `Publish`: the file is in its place, on disk."""
+
+
+class PublishFailed(Struct, frozen=True, kw_only=True):
+    """The file that was there before is untouched."""
+
+    error: PenstockError
+
+
+class PublishedHashed(Struct, frozen=True, kw_only=True):
+    """Answers `HashPublished`."""
+
+    size_bytes: int
+    crc64: int
+
+
+class HashPublishedFailed(Struct, frozen=True, kw_only=True):
+    """There is no such file, or it could not be read."""
+
+    error: PenstockError
+
+
+class PartialDiscarded(Struct, frozen=True, kw_only=True):
+    """Answers `DiscardPartial`: there is no partial file."""
+
+
+class DiscardPartialFailed(Struct, frozen=True, kw_only=True):
+    error: PenstockError
+
+
 class Waited(Struct, frozen=True, kw_only=True):
     """Answers `Wait`."""
 
@@ -258,6 +331,19 @@ Event = (
     | CancelConfirmed
     | UploadStillListed
     | ConfirmGoneFailed
+    | PartialOpened
+    | PartialMissing
+    | OpenPartialFailed
+    | RangeFetched
+    | RangeFailed
+    | PartialSynced
+    | SyncPartialFailed
+    | Published
+    | PublishFailed
+    | PublishedHashed
+    | HashPublishedFailed
+    | PartialDiscarded
+    | DiscardPartialFailed
     | Waited
     | JournalFailed
     | AbortRequested

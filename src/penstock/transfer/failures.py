@@ -98,3 +98,45 @@ def complete_without_effect(name: str, times: int) -> TransferError:
         f"Complete of {name} was sent {times} times and shows no effect",
         advice="All parts are stored: resume later.",
     )
+
+
+def object_changed(name: str, before: str, now: str) -> SourceChanged:
+    """An object that is read was written to since; the ETags tell."""
+    return SourceChanged(
+        f"{name} is not the object that this transfer began with: its ETag was {before or 'unknown'} and is "
+        f"{now or 'another one'} now; nothing of the new one was mixed in",
+        advice="Cancel this transfer and begin a new one.",
+    )
+
+
+def altered_file(path: str, name: str, expected: int, actual: int) -> ChecksumMismatch:
+    return ChecksumMismatch(
+        f"what was fetched of {name} is not what OSS says it is; {path} was not touched",
+        expected=expected,
+        actual=actual,
+        advice="Something between here and OSS alters data, or memory is failing: check both, then download "
+        "it again.",
+    )
+
+
+def altered_copy(name: str, expected: int, actual: int) -> ChecksumMismatch:
+    return ChecksumMismatch(
+        f"the parts that OSS made for {name} are not what their source is; the object was not made",
+        expected=expected,
+        actual=actual,
+        advice="Cancel this copy and begin a new one.",
+    )
+
+
+def short_range(part: Part, fetched_bytes: int) -> TransferError:
+    return TransferError(
+        f"{fetched_bytes} bytes of range {part.number} came, expected {part.size_bytes}",
+        advice="Resume the download.",
+    )
+
+
+def not_discarded(path: str) -> TransferError:
+    return TransferError(
+        f"what was fetched for {path} could not be removed in time",
+        advice="Check the disk, then cancel again.",
+    )

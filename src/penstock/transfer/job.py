@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from penstock.transfer.journal import Intent, JournalView, ObjectOptions, Source
+from penstock.transfer.journal import (
+    Intent,
+    JournalView,
+    ObjectOptions,
+    Source,
+    TargetState,
+    TransferKind,
+)
 from penstock.transfer.token import ResumeToken
 
 
@@ -18,6 +25,7 @@ class UploadJob(Struct, frozen=True, kw_only=True):
         source: The file as it is now, or None if the bytes are not in a file. `total_bytes` is its length
             now.
         part_bytes: None chooses (see `penstock.transfer.plan.part_plan`).
+        kind: `TransferKind.COPY` if OSS itself makes the parts of another object.
     """
 
     job_id: str
@@ -29,6 +37,7 @@ class UploadJob(Struct, frozen=True, kw_only=True):
     total_bytes: int
     part_bytes: int | None = None
     options: ObjectOptions = msgspec.field(default_factory=ObjectOptions)
+    kind: TransferKind = TransferKind.UPLOAD
 
 
 class UploadSettings(Struct, frozen=True, kw_only=True):
@@ -55,6 +64,46 @@ class UploadSettings(Struct, frozen=True, kw_only=True):
     trust_identity: bool = True
     settle_s: float = 10.0
     part_attempts: int = 3
+
+
+class DownloadJob(Struct, frozen=True, kw_only=True):
+    """
+    What is downloaded, and where to.
+
+    Attributes:
+        job_id: Names the journal and the partial file; random text of the caller's.
+        path: The file to be made, absolute.
+        found: The object as it is now.
+        version_id: The version that was asked for, or an empty string.
+        part_bytes: Length of a range; None chooses (see `penstock.transfer.plan.part_plan`).
+    """
+
+    job_id: str
+    endpoint: str
+    region: str
+    bucket: str
+    key: str
+    path: str
+    found: TargetState
+    version_id: str = ""
+    part_bytes: int | None = None
+
+
+class DownloadSettings(Struct, frozen=True, kw_only=True):
+    """
+    How a download behaves.
+
+    Attributes:
+        parallel: Most ranges that are fetched, or compared, at the same time; >= 1.
+        keep: What was fetched outlives a stop, and a journal leads back to it. False leaves nothing.
+        part_attempts: How often one range is fetched before the transfer fails; >= 1.
+        sync_every_bytes: So much is fetched before it is brought to disk.
+    """
+
+    parallel: int = 4
+    keep: bool = True
+    part_attempts: int = 3
+    sync_every_bytes: int = 128 * 1024 * 1024
 
 
 class Fresh(Struct, frozen=True):
@@ -92,4 +141,5 @@ def resumed_job(intent: Intent, source: Source | None, total_bytes: int) -> Uplo
         total_bytes=total_bytes,
         part_bytes=intent.part_bytes,
         options=intent.options,
+        kind=intent.kind,
     )

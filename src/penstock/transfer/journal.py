@@ -25,19 +25,34 @@ _BY_NAME = "Resume by name (oss://bucket/key) instead: the stored parts are then
 _HEADER = Layout("<IIB")  # payload length, CRC-32 of version and payload, version
 
 
+class TransferKind(StrEnum):
+    """What a transfer does; its value names it for people."""
+
+    UPLOAD = "upload"
+    COPY = "copy"
+    DOWNLOAD = "download"
+
+
 class Source(Struct, frozen=True, kw_only=True):
     """
     Which file the bytes come from, so that another one, or a later revision, is told from it.
 
-    Sources that are no file (bytes in memory, streams) have none.
+    Sources that are no file (bytes in memory, streams) have none. The source of a copy is an object: its path
+    is ``oss://bucket/key``, and its ETag tells its revisions apart.
+
+    Attributes:
+        etag, version_id, crc64: Of an object; the version only if one was asked for.
     """
 
     path: str
     size_bytes: int
-    mtime_ns: int
-    ctime_ns: int
-    device: int
-    inode: int
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    device: int = 0
+    inode: int = 0
+    etag: str = ""
+    version_id: str = ""
+    crc64: int | None = None
 
     def is_same_revision(self, other: Source | None) -> bool:
         """True if size, both times, device and inode are equal; the path may differ (a renamed file)."""
@@ -98,6 +113,9 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
         target: The object that the key held at the start, or None.
         target_known: False if the key could not be inspected (no permission) or was not to be.
         acknowledged_bytes: As shown to the user when a later INTENT was written, so that it does not fall.
+        path: The file that a download makes; empty for all others. For a download, ``bucket`` and ``key``
+            name the object that is read, and ``target`` is what it was at the start.
+        version_id: The version that a download was asked for, or an empty string.
     """
 
     job_id: str
@@ -114,6 +132,9 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
     target: TargetState | None = None
     target_known: bool = False
     acknowledged_bytes: int = 0
+    kind: TransferKind = TransferKind.UPLOAD
+    path: str = ""
+    version_id: str = ""
 
 
 class Upload(Struct, frozen=True, kw_only=True, tag="upload"):
@@ -124,7 +145,12 @@ class Upload(Struct, frozen=True, kw_only=True, tag="upload"):
 
 
 class PartStored(Struct, frozen=True, kw_only=True, tag="part"):
-    """OSS acknowledged a part; ``crc64`` was computed here from the local bytes."""
+    """
+    OSS acknowledged a part; ``crc64`` was computed here from the local bytes.
+
+    In a copy, OSS itself computed it. In a download: these bytes were written into the partial file, which
+    proves nothing after a power loss until `Synced` names the part; there is no ETag.
+    """
 
     number: int
     offset: int
@@ -133,8 +159,18 @@ class PartStored(Struct, frozen=True, kw_only=True, tag="part"):
     etag: str
 
 
+class Synced(Struct, frozen=True, kw_only=True, tag="synced"):
+    """The bytes of these parts of a download are on disk."""
+
+    numbers: tuple[int, ...]
+
+
 class Completing(Struct, frozen=True, kw_only=True, tag="completing"):
-    """Written before Complete is sent: from here on the object may exist. ``crc64`` is that of the whole."""
+    """
+    Written before Complete is sent: from here on the object may exist. ``crc64`` is that of the whole.
+
+    In a download: from here on the file may be in its place.
+    """
 
     part_count: int
     total_bytes: int
@@ -155,7 +191,7 @@ class End(Struct, frozen=True, kw_only=True, tag="end"):
     detail: str = ""
 
 
-Record = Intent | Upload | PartStored | Completing | End
+Record = Intent | Upload | PartStored | Synced | Completing | End
 
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
@@ -186,7 +222,7 @@ def records(data: bytes) -> tuple[list[Record], int]:
     while (step := _record_at(data, position)) is not None:
         record, position = step
         found.append(record)
-    if not any(isinstance(record, Upload) for record in found):
+    if not any(_may_lose_parts_after(record) for record in found):
         _refuse_damage(data, position)
     return found, position
 
@@ -216,6 +252,11 @@ def _record_at(data: bytes, position: int) -> tuple[Record, int] | None:
         ) from error
 
 
+def _may_lose_parts_after(record: Record) -> bool:
+    is_download = isinstance(record, Intent) and record.kind is TransferKind.DOWNLOAD
+    return is_download or isinstance(record, Upload)
+
+
 def _refuse_damage(data: bytes, position: int) -> None:
     # INTENT and UPLOAD were each on disk before anything was appended after them: a whole record behind a
     # broken one of these is damage, not a torn tail, and taking it for one would forget an upload. Of the
@@ -238,6 +279,7 @@ class JournalView(Struct, frozen=True, kw_only=True):
         intent: The last INTENT.
         upload_id: None until OSS gave one.
         parts: Acknowledged parts by number, with local CRC-64.
+        unsynced: Numbers of the parts of a download that no `Synced` names.
         completing: Not None if Complete may have been sent and its answer is not recorded.
         end: Not None if the transfer is over.
     """
@@ -246,6 +288,7 @@ class JournalView(Struct, frozen=True, kw_only=True):
     upload_id: str | None = None
     adopted: bool = False
     parts: dict[int, PartStored] = field(default_factory=dict)
+    unsynced: set[int] = field(default_factory=set)
     completing: Completing | None = None
     end: End | None = None
 
@@ -278,21 +321,29 @@ def _with(view: JournalView, entry: Record) -> JournalView:
         case Intent():
             if entry.job_id != view.intent.job_id:
                 raise _out_of_order(entry, "the records belong to two jobs")
-            return msgspec.structs.replace(view, intent=entry, parts={}, completing=None)
+            return msgspec.structs.replace(view, intent=entry, parts={}, unsynced=set(), completing=None)
         case Upload():
             return JournalView(intent=view.intent, upload_id=entry.upload_id, adopted=entry.adopted)
         case PartStored():
-            if view.upload_id is None:
+            if not _has_begun(view):
                 raise _out_of_order(entry, "a PART comes after its UPLOAD")
             # One dictionary grows under all views of a fold: copying it for each part would take for ever.
             view.parts[entry.number] = entry
+            view.unsynced.add(entry.number)
             return view if view.completing is None else msgspec.structs.replace(view, completing=None)
+        case Synced():
+            view.unsynced.difference_update(entry.numbers)
+            return view
         case Completing():
-            if view.upload_id is None:
+            if not _has_begun(view):
                 raise _out_of_order(entry, "a COMPLETING comes after its UPLOAD")
             return msgspec.structs.replace(view, completing=entry)
         case End():
             return msgspec.structs.replace(view, end=entry)
+
+
+def _has_begun(view: JournalView) -> bool:
+    return view.upload_id is not None or view.intent.kind is TransferKind.DOWNLOAD
 
 
 def _out_of_order(entry: Record, rule: str) -> JournalUnreadable:

@@ -32,6 +32,7 @@ class State(StrEnum):
     SENDING = "sending"
     CHECKING = "checking before completion"
     COMPLETING = "completing"
+    OPENING = "opening the partial file"
     RESOLVING = "resolving"
     STOPPING = "stopping"
     CLEANING_UP = "cleaning up"
@@ -157,7 +158,7 @@ class StoppableMachine(ABC):
             match command:
                 case do.Initiate():
                     standing.request_started = standing.initiate_in_doubt = True
-                case do.SendPart():
+                case do.SendPart() | do.FetchRange():
                     standing.request_started = True
                 case do.Complete():
                     standing.request_started = standing.complete_in_doubt = True
@@ -172,7 +173,7 @@ class StoppableMachine(ABC):
         if self.state in (State.STOPPING, State.CLEANING_UP, State.ENDED):
             return dropped
         for command in dropped:
-            if isinstance(command, do.SendPart):
+            if isinstance(command, do.SendPart | do.FetchRange):
                 self._ledger.untake(command.number)
         return self._fail(error)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from penstock.errors import NOT_SENT, STOPPED_IN_FLIGHT, Aborted, Committed, PenstockError
+from penstock.transfer.journal import TransferKind
 from penstock.transfer.progress import Progress
 
 
@@ -30,10 +31,10 @@ class CleanUp(StrEnum):
 
 class Stored(Struct, frozen=True, kw_only=True):
     """
-    The object that was made.
+    The object that was made, or downloaded.
 
     Attributes:
-        by_evidence: True if Complete's answer was lost and the object itself proved it.
+        by_evidence: True if nobody was there to see it end, and the object or file itself proved it.
     """
 
     etag: str
@@ -58,6 +59,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
         clean_up: Set if ``kind`` is CANCELLED.
         unclaimed_uploads: UploadIds of the key that may be left over from this transfer and were left alone,
             because nothing proves it.
+        transfer: What it was.
     """
 
     kind: OutcomeKind
@@ -71,6 +73,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     request_started: bool = False
     clean_up: CleanUp | None = None
     unclaimed_uploads: tuple[str, ...] = ()
+    transfer: TransferKind = TransferKind.UPLOAD
 
     def to_error(self) -> PenstockError | None:
         """The error that a caller waiting for the result gets; None if the object was made as asked."""
@@ -86,8 +89,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     def _to_aborted(self) -> Aborted:
         progress = self.progress
         return Aborted(
-            f"the upload was stopped ({self.reason}) with {progress.acknowledged_bytes} of "
-            f"{progress.total_bytes} bytes acknowledged{_CLEAN_UP_MESSAGE.get(self.clean_up, '')}",
+            f"the {self.transfer} was stopped ({self.reason}) with {progress.acknowledged_bytes} of "
+            f"{progress.total_bytes} bytes {self._done_word}{self._clean_up_message()}",
             code=STOPPED_IN_FLIGHT if self.request_started else NOT_SENT,
             committed=self.committed,
             upload_id=self.upload_id,
@@ -98,7 +101,17 @@ class Outcome(Struct, frozen=True, kw_only=True):
             advice=self._advice(),
         )
 
+    @property
+    def _done_word(self) -> str:
+        return "written" if self.transfer is TransferKind.DOWNLOAD else "acknowledged"
+
+    def _clean_up_message(self) -> str:
+        messages = _DISCARD_MESSAGE if self.transfer is TransferKind.DOWNLOAD else _CLEAN_UP_MESSAGE
+        return messages.get(self.clean_up, "")
+
     def _advice(self) -> str:
+        if self.transfer is TransferKind.DOWNLOAD:
+            return self._advice_to_downloads()
         if self.kind is OutcomeKind.CANCELLED:
             if self.clean_up is CleanUp.VERIFIED:
                 return "" if self.committed is Committed.NO else "Look at the object: OSS may have it."
@@ -111,10 +124,21 @@ class Outcome(Struct, frozen=True, kw_only=True):
             return "Start it again when you like: resuming finds what the stop may have left."
         return "Resume it when you like, or cancel it: until then OSS keeps the parts, and bills them."
 
+    def _advice_to_downloads(self) -> str:
+        if self.clean_up is CleanUp.FAILED:
+            return "Cancel again: what was fetched still lies beside the file."
+        if self.resume_token is None:
+            return "Nothing of it was kept: start it again when you like."
+        return "Resume it when you like, or cancel it: until then what was fetched is kept beside the file."
+
+
+_DISCARD_MESSAGE = {
+    CleanUp.VERIFIED: "; nothing of it was kept",
+    CleanUp.FAILED: "; what was fetched could not be removed",
+}
 
 _CLEAN_UP_MESSAGE = {
     CleanUp.VERIFIED: "; nothing of it is left on OSS",
     CleanUp.PENDING: "; OSS accepted the cancel, and that nothing is left could not be confirmed",
     CleanUp.FAILED: "; OSS did not accept the cancel",
-    None: "",
 }

@@ -10,7 +10,15 @@ from penstock.errors import Committed, PenstockError, TransferError
 from penstock.transfer.commands import AppendJournal
 from penstock.transfer.events import FoundUpload
 from penstock.transfer.job import Beginning, Fresh, FromJournal, FromKey, FromToken, UploadJob
-from penstock.transfer.journal import Intent, ObjectOptions, PartStored, Record, TargetState, Upload
+from penstock.transfer.journal import (
+    Intent,
+    ObjectOptions,
+    PartStored,
+    Record,
+    TargetState,
+    TransferKind,
+    Upload,
+)
 from penstock.transfer.ledger import Ledger
 from penstock.transfer.outcome import CleanUp, Outcome, OutcomeKind, Stored
 from penstock.transfer.plan import part_plan
@@ -100,6 +108,7 @@ class Standing:
             server_clock=server_clock,
             target=target,
             target_known=target_known,
+            kind=self.job.kind,
         )
 
     def proof(self) -> Proof:
@@ -172,6 +181,7 @@ class Standing:
         if self.intent is None or not self.may_be_on_server:
             return None
         intent = self.intent
+        copied = intent.source if intent.kind is TransferKind.COPY else None
         token = ResumeToken(
             job_id=intent.job_id,
             endpoint=intent.endpoint,
@@ -187,6 +197,10 @@ class Standing:
             whole_crc64=self.announced_crc64 if self.complete_in_doubt else None,
             target=intent.target,
             target_known=intent.target_known,
+            kind=intent.kind,
+            source=copied.path if copied else "",
+            source_etag=copied.etag if copied else "",
+            source_version_id=copied.version_id if copied else "",
         )
         return encode(token)
 
@@ -227,6 +241,7 @@ class Standing:
             request_started=self.request_started,
             clean_up=clean_up,
             unclaimed_uploads=self.unclaimed_uploads,
+            transfer=self.job.kind,
         )
 
 
@@ -251,4 +266,5 @@ def _intent_of(token: ResumeToken, job: UploadJob) -> Intent:
         server_clock=token.server_clock,
         target=token.target,
         target_known=token.target_known,
+        kind=token.kind,
     )

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.errors import InvalidInput
-from penstock.transfer.journal import TargetState
+from penstock.transfer.journal import TargetState, TransferKind
 
 PREFIX = "pstk1-"
 """Says what the text is, and the version of what follows."""
@@ -29,6 +29,9 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
         whole_crc64: CRC-64 of the whole source if Complete may have been sent, else None.
         started_at, server_clock: As in the journal's INTENT.
         target: What the key held at the start; meaningless unless ``target_known``.
+        kind: What is gone on with. A download goes on only where its journal and partial file are.
+        source, source_etag: Of a copy: ``oss://bucket/key``, and the revision that its parts are of.
+        source_version_id: The version of the source that was asked for, or an empty string.
     """
 
     job_id: str
@@ -45,6 +48,10 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
     whole_crc64: int | None = None
     target: TargetState | None = None
     target_known: bool = False
+    kind: TransferKind = TransferKind.UPLOAD
+    source: str = ""
+    source_etag: str = ""
+    source_version_id: str = ""
 
 
 def encode(token: ResumeToken) -> str:

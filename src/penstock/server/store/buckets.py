@@ -7,9 +7,13 @@ from typing import Any, Final
 
 import apsw
 import msgspec
+from msgspec import Struct
 
 from penstock.server.store.faults import BucketExists, BucketMissing, BucketNotEmpty, ConfigMissing
 from penstock.server.store.records import BucketPage, BucketRecord, BucketStat
+
+ENABLED: Final = "Enabled"
+SUSPENDED: Final = "Suspended"
 
 _SELECT: Final = (
     "SELECT name, owner, region, acl, storage_class, redundancy, created_ms, versioning, tags FROM bucket"
@@ -20,12 +24,31 @@ _INSERT: Final = (
 )
 
 
-def bucket_id(connection: apsw.Connection, name: str) -> int:
-    """The number of a bucket in all other tables; raises `BucketMissing`."""
-    row = connection.execute("SELECT id FROM bucket WHERE name = ?", (name,)).fetchone()
+class BucketPlace(Struct, frozen=True):
+    """
+    Where the objects of a bucket are, and whether they have versions.
+
+    Attributes:
+        number: Names the bucket in all other tables.
+        versioning: As in `BucketRecord`.
+    """
+
+    name: str
+    number: int
+    versioning: str
+
+
+def find_bucket(connection: apsw.Connection, name: str) -> BucketPlace:
+    """Raises `BucketMissing`."""
+    row: Any = connection.execute("SELECT id, versioning FROM bucket WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise BucketMissing(name)
-    return int(row[0])
+    return BucketPlace(name, *row)
+
+
+def bucket_id(connection: apsw.Connection, name: str) -> int:
+    """The number of a bucket in all other tables; raises `BucketMissing`."""
+    return find_bucket(connection, name).number
 
 
 def create(connection: apsw.Connection, bucket: BucketRecord, now_ms: int) -> BucketRecord:
@@ -49,6 +72,8 @@ def update(
 ) -> BucketRecord:
     old = head(connection, name)
     new = msgspec.structs.replace(change(old), name=old.name, created_ms=old.created_ms)
+    if new.versioning not in {old.versioning, ENABLED, SUSPENDED}:
+        raise ValueError(f"versioning of bucket {name!r} cannot become {new.versioning!r}")
     connection.execute(
         "UPDATE bucket SET (owner, region, acl, storage_class, redundancy, created_ms, versioning, tags)"
         " = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) WHERE name = ?1",
@@ -84,9 +109,11 @@ def page(connection: apsw.Connection, prefix: str, marker: str, limit: int, owne
 
 def stat(connection: apsw.Connection, name: str) -> BucketStat:
     bucket = bucket_id(connection, name)
-    classes: list[Any] = connection.execute(
-        "SELECT coalesce(attributes ->> 'storage_class', 'Standard') AS class, count(*), sum(size)"
-        " FROM object WHERE bucket = ? AND kind <> 'marker' GROUP BY class ORDER BY class",
+    rows: list[Any] = connection.execute(
+        "SELECT kind = 'marker' AS marker, coalesce(attributes ->> 'storage_class', 'Standard') AS class,"
+        " count(*), sum(size) FROM (SELECT kind, attributes, size FROM object WHERE bucket = ?1 AND latest = 1"
+        " UNION ALL SELECT kind, attributes, size FROM object WHERE bucket = ?1 AND latest = 0)"
+        " GROUP BY marker, class ORDER BY class",
         (bucket,),
     ).fetchall()
     uploads = connection.execute(
@@ -96,11 +123,12 @@ def stat(connection: apsw.Connection, name: str) -> BucketStat:
     ).fetchone()
     assert uploads is not None
     return BucketStat(
-        class_counts={row[0]: row[1] for row in classes},
-        class_bytes={row[0]: row[2] for row in classes},
+        class_counts={name: count for marker, name, count, _ in rows if not marker},
+        class_bytes={name: size for marker, name, _, size in rows if not marker},
         upload_count=uploads[0],
         part_count=uploads[1],
         part_bytes=uploads[2],
+        marker_count=sum(count for marker, _, count, _ in rows if marker),
     )
 
 

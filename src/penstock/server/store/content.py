@@ -20,7 +20,7 @@ from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import apsw
 
@@ -29,8 +29,9 @@ from penstock.protocol.crc64 import crc64
 from penstock.server.store.blobs import PIECE_BYTES, BlobFiles, disk_error
 from penstock.server.store.faults import RangeInvalid
 from penstock.server.store.interface import Segment
-from penstock.server.store.objects import etag_is_md5, find, to_record
+from penstock.server.store.objects import etag_is_md5
 from penstock.server.store.records import ObjectRecord, PartRecord
+from penstock.server.store.versions import find
 
 MOST_FILES_AHEAD: Final = 16
 """Objects of no more files have them all opened at once, and so need no lease afterwards."""
@@ -132,10 +133,10 @@ def locate(
     connection: apsw.Connection, cache: ManifestCache, bucket: str, key: str, version_id: str | None
 ) -> Located:
     """Where the bytes of one version are, in the snapshot that the connection has open."""
-    row: Any = find(connection, bucket, key, version_id, with_body=True)
-    record = to_record(bucket, row)
-    segset, inline = row[9], row[10]
+    found = find(connection, bucket, key, version_id, with_body=True)
+    record, segset = found.record, found.segset
     if segset is None:
+        inline = found.inline or b""
         return Located(record, None, Manifest([Piece(None, inline, 0, len(inline))]))
     manifest = cache.get(segset, record.size_bytes)
     if manifest is None:

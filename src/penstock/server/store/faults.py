@@ -3,7 +3,7 @@ What a store refuses, and why. The layer above turns each into an OSS error code
 
     StoreFault
       BucketMissing  BucketExists  BucketNotEmpty  ConfigMissing
-      KeyMissing     VersionMissing
+      KeyMissing     VersionMissing  VersionIsMarker
       AlreadyExists                  an overwrite that was forbidden
       NotAppendable  PositionMismatch
       UploadMissing
@@ -63,12 +63,18 @@ class ConfigMissing(StoreFault):
 
 
 class KeyMissing(StoreFault):
-    """There is no object under this key."""
+    """
+    There is no object under this key.
 
-    def __init__(self, bucket: str, key: str) -> None:
+    Attributes:
+        marker_version_id: Version id of the delete marker that stands there, or None if none does.
+    """
+
+    def __init__(self, bucket: str, key: str, marker_version_id: str | None = None) -> None:
         super().__init__(f"bucket {bucket!r} has no object {key!r}")
         self.bucket = bucket
         self.key = key
+        self.marker_version_id = marker_version_id
 
 
 class VersionMissing(StoreFault):
@@ -76,6 +82,18 @@ class VersionMissing(StoreFault):
 
     def __init__(self, bucket: str, key: str, version_id: str) -> None:
         super().__init__(f"object {key!r} in bucket {bucket!r} has no version {version_id!r}")
+        self.bucket = bucket
+        self.key = key
+        self.version_id = version_id
+
+
+class VersionIsMarker(StoreFault):
+    """The version that was asked for is a delete marker, which can be deleted and nothing else."""
+
+    def __init__(self, bucket: str, key: str, version_id: str) -> None:
+        super().__init__(
+            f"version {version_id!r} of object {key!r} in bucket {bucket!r} is a delete marker"
+        )
         self.bucket = bucket
         self.key = key
         self.version_id = version_id

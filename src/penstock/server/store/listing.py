@@ -8,9 +8,9 @@ from typing import Any
 
 import apsw
 
-from penstock.server.store import objects, uploads
-from penstock.server.store.buckets import bucket_id
-from penstock.server.store.records import ObjectPage, UploadPage
+from penstock.server.store import uploads, versions
+from penstock.server.store.buckets import BucketPlace, find_bucket
+from penstock.server.store.records import NULL_VERSION, ObjectPage, UploadPage, VersionPage
 
 Row = tuple[Any, ...]
 Seek = Callable[[bytes], apsw.Cursor]
@@ -19,23 +19,73 @@ Seek = Callable[[bytes], apsw.Cursor]
 def list_objects(
     connection: apsw.Connection, bucket: str, *, prefix: str, delimiter: str, start_after: str, limit: int
 ) -> ObjectPage:
-    number, low, high, marker = _bounds(connection, bucket, prefix, start_after)
+    place, low, high, marker = _bounds(connection, bucket, prefix, start_after)
 
     def seek(first: bytes) -> apsw.Cursor:
         return connection.execute(
-            f"{objects.SELECT} WHERE bucket = ? AND key >= ? AND key < ?"
+            f"{versions.SELECT} WHERE bucket = ? AND key >= ? AND key < ?"
             " AND latest = 1 AND kind <> 'marker' ORDER BY key",
-            (number, first, high),
+            (place.number, first, high),
         )
 
     rows, groups, last = _collect(
         seek(low), seek, prefix=prefix.encode(), delimiter=delimiter.encode(), marker=marker, limit=limit
     )
     return ObjectPage(
-        objects=tuple(objects.to_record(bucket, row) for row in rows),
+        objects=tuple(versions.to_record(place, row) for row in rows),
         common_prefixes=tuple(group.decode() for group in groups),
         next_marker=_key(last).decode() if last is not None else None,
     )
+
+
+def list_versions(
+    connection: apsw.Connection,
+    bucket: str,
+    *,
+    prefix: str,
+    delimiter: str,
+    key_marker: str,
+    version_id_marker: str,
+    limit: int,
+) -> VersionPage:
+    place, low, high, marker = _bounds(connection, bucket, prefix, key_marker)
+
+    def seek(first: bytes, below_vseq: int = 0) -> apsw.Cursor:
+        """All versions from a key on, and of that key itself, if a limit is given, only those below it."""
+        chosen = "bucket = ?1 AND key >= ?2 AND key < ?3 AND (?4 = 0 OR key > ?2 OR vseq < ?4)"
+        return connection.execute(
+            f"{versions.SELECT} WHERE {chosen} AND latest = 1 UNION ALL"
+            f" {versions.SELECT} WHERE {chosen} AND latest = 0 ORDER BY key, vseq DESC",
+            (place.number, first, high, below_vseq),
+        )
+
+    start = seek(low)
+    if version_id_marker and marker >= prefix.encode():
+        # A version that is gone leaves no trace of its place; what is below it must not be left out.
+        start = seek(marker, _vseq(connection, place, marker, version_id_marker))
+    rows, groups, last = _collect(
+        start, seek, prefix=prefix.encode(), delimiter=delimiter.encode(), marker=marker, limit=limit
+    )
+    records = tuple(versions.to_record(place, row) for row in rows)
+    return VersionPage(
+        versions=records,
+        common_prefixes=tuple(group.decode() for group in groups),
+        next_key_marker=_key(last).decode() if last is not None else None,
+        next_version_id_marker=(last[1] or NULL_VERSION) if isinstance(last, tuple) else "",
+    )
+
+
+def _vseq(connection: apsw.Connection, place: BucketPlace, key: bytes, version_id: str) -> int:
+    """The place of a version among those of its key, or 0 if it is gone."""
+    wanted = None if version_id == NULL_VERSION else version_id
+    for latest in (1, 0):
+        row = connection.execute(
+            f"SELECT vseq FROM object WHERE bucket = ? AND key = ? AND latest = {latest} AND version_id IS ?",
+            (place.number, key, wanted),
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+    return 0
 
 
 def list_uploads(
@@ -48,12 +98,12 @@ def list_uploads(
     upload_id_marker: str,
     limit: int,
 ) -> UploadPage:
-    number, low, high, marker = _bounds(connection, bucket, prefix, key_marker)
+    place, low, high, marker = _bounds(connection, bucket, prefix, key_marker)
 
     def seek(first: bytes) -> apsw.Cursor:
         return connection.execute(
             f"{uploads.SELECT} WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, upload_id",
-            (number, first, high),
+            (place.number, first, high),
         )
 
     start = seek(low)
@@ -61,7 +111,7 @@ def list_uploads(
         start = connection.execute(
             f"{uploads.SELECT} WHERE bucket = ?1 AND key < ?4 AND (key, upload_id) > (?2, ?3)"
             " ORDER BY key, upload_id",
-            (number, marker, upload_id_marker, high),
+            (place.number, marker, upload_id_marker, high),
         )
     rows, groups, last = _collect(
         start, seek, prefix=prefix.encode(), delimiter=delimiter.encode(), marker=marker, limit=limit
@@ -76,11 +126,11 @@ def list_uploads(
 
 def _bounds(
     connection: apsw.Connection, bucket: str, prefix: str, marker: str
-) -> tuple[int, bytes, bytes, bytes]:
-    """Bucket number, first key to look at, first key beyond the prefix, and the marker."""
+) -> tuple[BucketPlace, bytes, bytes, bytes]:
+    """The bucket, first key to look at, first key beyond the prefix, and the marker."""
     start, after = prefix.encode(), marker.encode()
     return (
-        bucket_id(connection, bucket),
+        find_bucket(connection, bucket),
         max(start, after + b"\0" if after else b""),
         _successor(start),
         after,

@@ -2,94 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import md5
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec
-from msgspec import Struct
 
 from penstock.protocol.crc64 import combine
 from penstock.server.store.blobs import LocalStagedBlob
 from penstock.server.store.buckets import bucket_id
-from penstock.server.store.faults import (
-    AlreadyExists,
-    KeyMissing,
-    NotAppendable,
-    PositionMismatch,
-    VersionMissing,
-)
-from penstock.server.store.records import (
-    NULL_VERSION,
-    Attributes,
-    CopySource,
-    DeletedObject,
-    ObjectKind,
-    ObjectRecord,
-)
-
-SELECT: Final = "SELECT key, version_id, latest, kind, size, etag, crc64, modified_ms, attributes FROM object"
-_SELECT_BODY: Final = SELECT.replace(" FROM", ", segset, inline FROM")
+from penstock.server.store.faults import KeyMissing, NotAppendable, PositionMismatch
+from penstock.server.store.records import Attributes, CopySource, ObjectKind, ObjectRecord
+from penstock.server.store.versions import Body, encode_attributes, find, publish
 
 _APPENDED: Final = "00000000"
-
-_decode_attributes = msgspec.json.Decoder(Attributes).decode
-
-
-class Body(Struct, frozen=True, kw_only=True):
-    """What an object is made of: a segment set, or bytes in its row."""
-
-    kind: ObjectKind
-    size_bytes: int
-    etag: str
-    crc64: int
-    segset: int | None = None
-    inline: bytes | None = None
-
-
-def encode_attributes(attributes: Attributes) -> str:
-    return msgspec.json.encode(attributes).decode()
-
-
-def decode_attributes(text: str) -> Attributes:
-    return _decode_attributes(text)
-
-
-def to_record(bucket: str, row: Sequence[Any]) -> ObjectRecord:
-    """A row of `SELECT` as a value."""
-    return ObjectRecord(
-        bucket=bucket,
-        key=row[0].decode(),
-        version_id=row[1],
-        latest=bool(row[2]),
-        kind=ObjectKind(row[3]),
-        size_bytes=row[4],
-        etag=row[5],
-        crc64=int(row[6]),
-        modified_ms=row[7],
-        attributes=_decode_attributes(row[8]),
-    )
 
 
 def etag_is_md5(record: ObjectRecord) -> bool:
     """True if the ETag is that of the bytes in one go, not made of parts or appends."""
     return record.kind is ObjectKind.NORMAL and len(record.etag) == 32 and record.etag[24:] != _APPENDED
-
-
-def find(
-    connection: apsw.Connection, bucket: str, key: str, version_id: str | None, *, with_body: bool = False
-) -> tuple[Any, ...]:
-    """The row of one version: that of `SELECT`, then segset and inline if ``with_body``."""
-    row: tuple[Any, ...] | None = connection.execute(
-        f"{_SELECT_BODY if with_body else SELECT} WHERE bucket = ? AND key = ? AND latest = 1",
-        (bucket_id(connection, bucket), key.encode()),
-    ).fetchone()
-    if version_id is not None and (row is None or (row[1] or NULL_VERSION) != version_id):
-        raise VersionMissing(bucket, key, version_id)
-    if row is None:
-        raise KeyMissing(bucket, key)
-    return row
 
 
 def add_segset(connection: apsw.Connection) -> int:
@@ -120,59 +52,6 @@ def add_staged(
             now_ms,
             staged.inline,
         ),
-    )
-
-
-def publish(
-    connection: apsw.Connection,
-    bucket: str,
-    key: str,
-    body: Body,
-    attributes: Attributes,
-    *,
-    now_ms: int,
-    forbid_overwrite: bool,
-) -> ObjectRecord:
-    """Makes a body the object under this key, in place of the one before."""
-    number = bucket_id(connection, bucket)
-    if forbid_overwrite:
-        taken = connection.execute(
-            "SELECT 1 FROM object WHERE bucket = ? AND key = ? AND latest = 1 AND kind <> 'marker'",
-            (number, key.encode()),
-        ).fetchone()
-        if taken is not None:
-            raise AlreadyExists(bucket, key)
-    row: list[Any] = connection.execute(
-        "INSERT INTO object (bucket, key, vseq, latest, kind, size, etag, crc64, modified_ms, attributes,"
-        " segset, inline) VALUES (?, ?, 0, 1, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (bucket, key) WHERE latest = 1 DO UPDATE SET kind = excluded.kind,"
-        " size = excluded.size, etag = excluded.etag, crc64 = excluded.crc64,"
-        " modified_ms = max(modified_ms, excluded.modified_ms), attributes = excluded.attributes,"
-        " segset = excluded.segset, inline = excluded.inline RETURNING modified_ms",
-        (
-            number,
-            key.encode(),
-            body.kind.value,
-            body.size_bytes,
-            body.etag,
-            str(body.crc64),
-            now_ms,
-            encode_attributes(attributes),
-            body.segset,
-            body.inline,
-        ),
-    ).fetchall()
-    return ObjectRecord(
-        bucket=bucket,
-        key=key,
-        version_id=None,
-        latest=True,
-        kind=body.kind,
-        size_bytes=body.size_bytes,
-        etag=body.etag,
-        crc64=body.crc64,
-        modified_ms=row[0][0],
-        attributes=attributes,
     )
 
 
@@ -232,19 +111,23 @@ def append(
     attributes: Attributes,
     now_ms: int,
 ) -> ObjectRecord:
+    """Makes an appendable object longer, which makes no version of it, or begins one."""
     try:
-        row = find(connection, bucket, key, None, with_body=True)
-    except KeyMissing:
+        found = find(connection, bucket, key, None, with_body=True)
+    except KeyMissing as missing:
+        if missing.marker_version_id is not None:
+            raise NotAppendable(bucket, key) from None
         if position != 0:
             raise PositionMismatch(bucket, key, position, 0) from None
         kind = ObjectKind.APPENDABLE
         return put(connection, bucket, key, staged, attributes, now_ms=now_ms, kind=kind)
-    old = to_record(bucket, row)
+    old = found.record
     if old.kind is not ObjectKind.APPENDABLE:
         raise NotAppendable(bucket, key)
     if position != old.size_bytes:
         raise PositionMismatch(bucket, key, position, old.size_bytes)
-    segset = _own_segset(connection, row[9])
+    assert found.segset is not None
+    segset = _own_segset(connection, found.segset)
     last = connection.execute("SELECT max(number) FROM segment WHERE segset = ?", (segset,)).fetchone()
     assert last is not None
     add_staged(connection, segset, (last[0] or 0) + 1, staged, now_ms)
@@ -256,17 +139,8 @@ def append(
         modified_ms=max(now_ms, old.modified_ms),
     )
     connection.execute(
-        "UPDATE object SET size = ?, etag = ?, crc64 = ?, modified_ms = ?, segset = ?"
-        " WHERE bucket = ? AND key = ? AND latest = 1",
-        (
-            new.size_bytes,
-            new.etag,
-            str(new.crc64),
-            new.modified_ms,
-            segset,
-            bucket_id(connection, bucket),
-            key.encode(),
-        ),
+        "UPDATE object SET size = ?, etag = ?, crc64 = ?, modified_ms = ?, segset = ? WHERE id = ?",
+        (new.size_bytes, new.etag, str(new.crc64), new.modified_ms, segset, found.row_id),
     )
     return new
 
@@ -281,19 +155,18 @@ def copy(
     now_ms: int,
     forbid_overwrite: bool,
 ) -> ObjectRecord:
-    row = find(connection, source.bucket, source.key, source.version_id, with_body=True)
-    found = to_record(source.bucket, row)
-    kind = ObjectKind.SYMLINK if found.kind is ObjectKind.SYMLINK else ObjectKind.NORMAL
+    found = find(connection, source.bucket, source.key, source.version_id, with_body=True)
+    record = found.record
     body = Body(
-        kind=kind,
-        size_bytes=found.size_bytes,
-        etag=found.etag,
-        crc64=found.crc64,
-        segset=row[9],
-        inline=row[10],
+        kind=ObjectKind.SYMLINK if record.kind is ObjectKind.SYMLINK else ObjectKind.NORMAL,
+        size_bytes=record.size_bytes,
+        etag=record.etag,
+        crc64=record.crc64,
+        segset=found.segset,
+        inline=found.inline,
     )
     return publish(
-        connection, bucket, key, body, describe(found), now_ms=now_ms, forbid_overwrite=forbid_overwrite
+        connection, bucket, key, body, describe(record), now_ms=now_ms, forbid_overwrite=forbid_overwrite
     )
 
 
@@ -304,28 +177,12 @@ def update(
     change: Callable[[Attributes], Attributes],
     version_id: str | None,
 ) -> ObjectRecord:
-    old = to_record(bucket, find(connection, bucket, key, version_id))
-    new = msgspec.structs.replace(old, attributes=change(old.attributes))
+    found = find(connection, bucket, key, version_id)
+    new = msgspec.structs.replace(found.record, attributes=change(found.record.attributes))
     connection.execute(
-        "UPDATE object SET attributes = ? WHERE bucket = ? AND key = ? AND latest = 1",
-        (encode_attributes(new.attributes), bucket_id(connection, bucket), key.encode()),
+        "UPDATE object SET attributes = ? WHERE id = ?", (encode_attributes(new.attributes), found.row_id)
     )
     return new
-
-
-def delete(
-    connection: apsw.Connection, bucket: str, targets: Sequence[tuple[str, str | None]]
-) -> tuple[DeletedObject, ...]:
-    number = bucket_id(connection, bucket)
-    done = []
-    for key, version_id in targets:
-        gone = connection.execute(
-            "DELETE FROM object WHERE bucket = ? AND key = ? AND latest = 1"
-            " AND (? IS NULL OR coalesce(version_id, ?) = ?) RETURNING 1",
-            (number, key.encode(), version_id, NULL_VERSION, version_id),
-        ).fetchall()
-        done.append(DeletedObject(key=key, existed=bool(gone), version_id=version_id if gone else None))
-    return tuple(done)
 
 
 def _own_segset(connection: apsw.Connection, segset: int) -> int:

@@ -52,8 +52,10 @@ class ObjectRecord(Struct, frozen=True, kw_only=True):
     One version of one object.
 
     Attributes:
-        version_id: Its version id, or None in a bucket that never had versioning.
+        version_id: Its version id, or None in a bucket that never had versioning. `NULL_VERSION` is that
+            of whatever was written while versioning was not on.
         latest: True if this is what a request without a version id gets.
+        kind: A `MARKER` is in listings of versions only; it has no bytes and no ETag.
         etag: As OSS forms it, upper-case and without quotes: hex MD5, or ``MD5-N`` after N parts.
         crc64: CRC-64/XZ of all bytes.
         modified_ms: Commit time in milliseconds since 1970; never goes back for a key.
@@ -84,7 +86,7 @@ class DeletedObject(Struct, frozen=True, kw_only=True):
     What deleting a key did.
 
     Attributes:
-        existed: False if there was nothing under that key; OSS calls that a success too.
+        existed: False if there was no object to be seen, or no such version; OSS calls that a success too.
         version_id: The version that was removed or the marker that was made, or None.
         marker: True if a delete marker was made or removed.
     """
@@ -143,11 +145,12 @@ class BucketStat(Struct, frozen=True, kw_only=True):
     How much is in a bucket.
 
     Attributes:
-        class_counts: Number of objects by storage class.
+        class_counts: Number of objects by storage class, every version counted.
         class_bytes: Their bytes by storage class.
         upload_count: Open multipart uploads.
         part_count: Parts that those uploads hold.
         part_bytes: Bytes of those parts.
+        marker_count: Delete markers.
     """
 
     class_counts: Mapping[str, int]
@@ -155,6 +158,7 @@ class BucketStat(Struct, frozen=True, kw_only=True):
     upload_count: int
     part_count: int
     part_bytes: int
+    marker_count: int = 0
 
     @property
     def object_count(self) -> int:
@@ -176,6 +180,21 @@ class ObjectPage(Struct, frozen=True, kw_only=True):
     objects: tuple[ObjectRecord, ...]
     common_prefixes: tuple[str, ...]
     next_marker: str | None
+
+
+class VersionPage(Struct, frozen=True, kw_only=True):
+    """
+    One page of versions and delete markers: by key, and the latest of a key first.
+
+    Attributes:
+        next_key_marker: The last key or common prefix of this page if there is more, else None.
+        next_version_id_marker: The version of that key; empty after a common prefix or on the last page.
+    """
+
+    versions: tuple[ObjectRecord, ...]
+    common_prefixes: tuple[str, ...]
+    next_key_marker: str | None
+    next_version_id_marker: str
 
 
 class UploadPage(Struct, frozen=True, kw_only=True):
@@ -218,6 +237,21 @@ class BucketPage(Struct, frozen=True, kw_only=True):
     next_marker: str | None
 
 
+class NeedyRow(Struct, frozen=True, kw_only=True):
+    """
+    An object or an open upload whose bytes are not all there.
+
+    Attributes:
+        version_id: As in `ObjectRecord`.
+        upload_id: The upload, or None for an object.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    upload_id: str | None = None
+
+
 class CheckReport(Struct, frozen=True, kw_only=True):
     """
     What a check of the whole store found.
@@ -226,9 +260,11 @@ class CheckReport(Struct, frozen=True, kw_only=True):
         blob_count: Blobs that were looked at.
         missing: Blobs that rows need and that have no file.
         wrong_size: Blobs whose file is not as long as its row says.
-        damaged: Blobs whose bytes no longer have their CRC-64 (only after a scrub).
-        orphans: Files that no row knows; `LocalStore.sweep_orphans` removes them once they are old.
+        damaged: Blobs that cannot be read or no longer have their CRC-64 (only after a scrub).
+        orphans: Files that no row knows; `LocalStore.repair` removes them.
         faults: What is wrong in the metadata itself, in words.
+        needy: What cannot be read in full because of a blob that is missing, wrong or damaged.
+        garbage_count: Files that are not needed any more and wait for their removal.
     """
 
     blob_count: int
@@ -237,8 +273,40 @@ class CheckReport(Struct, frozen=True, kw_only=True):
     damaged: tuple[str, ...]
     orphans: tuple[str, ...]
     faults: tuple[str, ...]
+    needy: tuple[NeedyRow, ...] = ()
+    garbage_count: int = 0
 
     @property
     def sound(self) -> bool:
-        """True if every row has its bytes; orphans are untidy, not unsound."""
+        """True if every row has its bytes; orphans and garbage are untidy, not unsound."""
         return not (self.missing or self.wrong_size or self.damaged or self.faults)
+
+
+class RepairReport(Struct, frozen=True, kw_only=True):
+    """
+    What a repair removed; nothing of it was needed by any row.
+
+    Attributes:
+        orphans: Files that no row knew.
+        garbage_count: Files that nothing needed any more.
+    """
+
+    orphans: tuple[str, ...]
+    garbage_count: int
+
+
+class BackupReport(Struct, frozen=True, kw_only=True):
+    """
+    What a backup holds.
+
+    Attributes:
+        blob_count: Its blob files.
+        blob_bytes: Their bytes.
+        linked_count: How many of them share their bytes with the store, as hard links; the others are copies.
+        metadata_bytes: Size of its metadata.
+    """
+
+    blob_count: int
+    blob_bytes: int
+    linked_count: int
+    metadata_bytes: int

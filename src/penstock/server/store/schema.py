@@ -19,7 +19,8 @@ from penstock.errors import StoreError
 Durability = Literal["strict", "relaxed", "none"]
 
 APPLICATION_ID: Final = 0x70656E73
-VERSION: Final = 1
+VERSION: Final = 2
+"""What this program writes. It brings older metadata up to it when it opens them, and refuses newer ones."""
 
 _SYNCHRONOUS: Final = {"strict": "FULL", "relaxed": "NORMAL", "none": "OFF"}
 
@@ -75,8 +76,9 @@ CREATE TABLE segment (
     PRIMARY KEY (segset, number, piece)
 ) STRICT, WITHOUT ROWID;
 
--- A bucket without versioning has one row a key. Versions of a key ascend by `vseq`; one of them is
--- the latest, which may be a marker. The bytes are a segment set, or `inline`.
+-- A bucket without versioning has one row a key. Versions of a key ascend by `vseq`; the highest is the
+-- latest, which may be a marker. The version that OSS calls "null", of which a key has one at most, has no
+-- `version_id`. The bytes are a segment set, or `inline`.
 CREATE TABLE object (
     id INTEGER PRIMARY KEY,
     bucket INTEGER NOT NULL,
@@ -91,10 +93,12 @@ CREATE TABLE object (
     modified_ms INTEGER NOT NULL,
     attributes TEXT NOT NULL,
     segset INTEGER,
-    inline BLOB
+    inline BLOB,
+    superseded_ms INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX object_latest ON object (bucket, key) WHERE latest = 1;
-CREATE UNIQUE INDEX object_history ON object (bucket, key, vseq) WHERE latest = 0;
+CREATE UNIQUE INDEX object_history ON object (bucket, key, vseq DESC) WHERE latest = 0;
+CREATE INDEX object_version ON object (bucket, key, version_id) WHERE latest = 0;
 
 -- `revision` counts the changes to its parts.
 CREATE TABLE upload (
@@ -150,6 +154,16 @@ CREATE TRIGGER blob_unused AFTER UPDATE OF refs ON blob WHEN new.refs = 0 BEGIN
 END;
 """
 
+_UPGRADES: Final = {
+    1: """
+ALTER TABLE object ADD COLUMN superseded_ms INTEGER;
+DROP INDEX object_history;
+CREATE UNIQUE INDEX object_history ON object (bucket, key, vseq DESC) WHERE latest = 0;
+CREATE INDEX object_version ON object (bucket, key, version_id) WHERE latest = 0;
+""",
+}
+"""What brings metadata of one version to the next."""
+
 
 def connect(path: Path, durability: Durability, *, read_only: bool) -> apsw.Connection:
     """Opens the metadata; the connection may be used by one thread at a time, any thread."""
@@ -175,7 +189,10 @@ def connect(path: Path, durability: Durability, *, read_only: bool) -> apsw.Conn
 
 def _prepare(connection: apsw.Connection, path: Path) -> None:
     version = connection.pragma("user_version")
-    if version == 0:
+    fresh = version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+    if not fresh:
+        _check_version(connection, path, version)
+    else:
         connection.pragma("page_size", 4096)
     if connection.pragma("journal_mode", "wal") != "wal":
         raise StoreError(
@@ -184,14 +201,35 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
         )
     connection.pragma("journal_size_limit", 64 << 20)
     connection.pragma("wal_autocheckpoint", 4_000)
-    if version == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_TABLES)
-        connection.execute(_TRIGGERS)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    elif version != VERSION or connection.pragma("application_id") != APPLICATION_ID:
+    if fresh:
+        _change(
+            connection,
+            f"{_TABLES}{_TRIGGERS}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}",
+        )
+    else:
+        for before in range(version, VERSION):
+            _change(connection, f"{_UPGRADES[before]}PRAGMA user_version = {before + 1}")
+
+
+def _check_version(connection: apsw.Connection, path: Path, version: int) -> None:
+    if version > VERSION:
         raise StoreError(
-            f"{path} is of version {version}, and this program reads version {VERSION}",
+            f"{path} is of version {version}, and this program reads up to version {VERSION}",
             advice="Use the program that wrote it, or another data directory.",
         )
+    if version < 1 or connection.pragma("application_id") != APPLICATION_ID:
+        raise StoreError(
+            f"{path} was not written by this program",
+            advice="Choose another data directory.",
+        )
+
+
+def _change(connection: apsw.Connection, script: str) -> None:
+    """Carries out a change of the tables as a whole, or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(script)
+        connection.execute("COMMIT")
+    except apsw.Error:
+        connection.execute("ROLLBACK")
+        raise

@@ -26,14 +26,7 @@ from penstock.server.store.faults import (
     PartTooSmall,
     UploadMissing,
 )
-from penstock.server.store.objects import (
-    Body,
-    add_segset,
-    add_staged,
-    decode_attributes,
-    encode_attributes,
-    publish,
-)
+from penstock.server.store.objects import add_segset, add_staged
 from penstock.server.store.records import (
     Attributes,
     ObjectKind,
@@ -42,6 +35,7 @@ from penstock.server.store.records import (
     PartRecord,
     UploadRecord,
 )
+from penstock.server.store.versions import Body, decode_attributes, encode_attributes, publish
 
 SELECT: Final = "SELECT key, upload_id, initiated_ms, sequential, attributes, segset, revision FROM upload"
 

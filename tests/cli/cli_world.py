@@ -1,0 +1,73 @@
+"""A local OSS that can hold parts back, and the command line in processes of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import penstock
+from penstock.server.interceptor import Interceptor, Seen
+from penstock.server.response import Response
+from penstock.server.serve import LocalOss
+
+KEYS = ("tester", "not-a-secret")
+
+
+class Door(Interceptor):
+    """Counts what comes, and holds the parts that come after the first few until it is opened."""
+
+    def __init__(self) -> None:
+        self.parts_received: list[int] = []
+        self.let_through: int | None = None
+
+    async def on_head(self, seen: Seen) -> Response | None:
+        if "partNumber" in seen.request.query and self.let_through is not None:
+            if self.let_through <= 0:
+                # Never answered: only an abort of the client ends this request.
+                await asyncio.Event().wait()
+            self.let_through -= 1
+        return None
+
+    async def before_store(self, seen: Seen) -> Response | None:
+        query = dict(part.partition("=")[::2] for part in seen.request.query.split("&"))
+        if "partNumber" in query:
+            self.parts_received.append(int(query["partNumber"]))
+        return None
+
+
+@dataclass(frozen=True)
+class World:
+    """A running OSS, a client of it, and a place for files."""
+
+    oss: LocalOss
+    client: penstock.Client
+    door: Door
+    folder: Path
+    environment: dict[str, str]
+
+    def file(self, name: str, size_bytes: int) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(size_bytes))
+        return path
+
+    def read(self, key: str) -> bytes:
+        with self.client.get_object("bucket", key) as body:
+            return body.read()
+
+    def uploads(self) -> list[str]:
+        return [upload.upload_id for upload in self.client.iter_multipart_uploads("bucket")]
+
+    def start(self, *words: str | Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "penstock.cli", *map(str, words)],
+            env={**os.environ, **self.environment},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )

@@ -1,0 +1,148 @@
+"""penstock uploads: list, show, resume, cancel, clean."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+PART_BYTES = 128 * 1024
+
+
+def halted(world, key: str = "big.bin", size_bytes: int = 5 * PART_BYTES):
+    """A file whose upload was aborted once OSS had two parts of it."""
+    import threading
+
+    file = world.file(key, size_bytes)
+    enough = threading.Event()
+    go_on = threading.Event()
+
+    def hold(progress) -> None:
+        if progress.acknowledged_bytes >= 2 * PART_BYTES:
+            enough.set()
+            go_on.wait()
+
+    transfer = world.client.upload(
+        file, f"oss://bucket/{key}", part_bytes=PART_BYTES, parallel=1, progress=hold
+    )
+    enough.wait()
+    transfer.abort()
+    go_on.set()
+    assert transfer.outcome().aborted
+    return file, transfer
+
+
+def the_id(run) -> str:
+    return json.loads(run("uploads", "ls", "--format", "json").stdout)["id"]
+
+
+def test_ls_lists_what_was_aborted_without_asking_oss(world, run):
+    halted(world)
+    world.oss.stop()
+    result = run("uploads", "ls")
+    assert "oss://bucket/big.bin" in result.stdout
+    assert "40% of" in result.stdout
+
+
+def test_ls_of_a_bucket_lists_uploads_of_others_too(world, run):
+    theirs = world.client.initiate_multipart_upload("bucket", "theirs").upload_id
+    _, ours = halted(world)
+    rows = [
+        json.loads(line)
+        for line in run("uploads", "ls", "oss://bucket", "--format", "json").stdout.splitlines()
+    ]
+    assert {row["upload_id"]: row["id"] is None for row in rows} == {theirs: True, ours.upload_id: False}
+    assert [row["part_bytes"] for row in rows] == [2 * PART_BYTES, 0]
+
+
+def test_show_tells_what_is_missing_and_a_token_that_resumes(world, run):
+    _, transfer = halted(world)
+    fields = json.loads(run("uploads", "show", the_id(run), "--format", "json").stdout)
+    assert (fields["parts"], fields["stored_parts"]) == (5, 2)
+    assert world.client.resume(fields["token"]).result().size_bytes == 5 * PART_BYTES
+    assert transfer.upload_id not in world.uploads()
+
+
+def test_show_names_the_missing_parts(world, run):
+    halted(world)
+    assert "3-5" in run("uploads", "show", the_id(run)).stdout
+
+
+def test_resume_needs_only_the_id(world, run, monkeypatch):
+    file, _ = halted(world)
+    for name in ("OSS_ENDPOINT", "OSS_REGION"):
+        monkeypatch.delenv(name)
+    result = run("uploads", "resume", the_id(run))
+    assert result.exit_code == 0, result.output
+    assert world.read("big.bin") == file.read_bytes()
+
+
+def test_resume_finds_the_upload_by_address_and_file_without_a_journal(world, run, monkeypatch):
+    file, _ = halted(world)
+    monkeypatch.setenv("PENSTOCK_STATE_DIR", str(world.folder / "another-machine"))
+    world.door.parts_received.clear()
+    result = run("uploads", "resume", "oss://bucket/big.bin", file)
+    assert result.exit_code == 0, result.output
+    assert world.read("big.bin") == file.read_bytes()
+    assert sorted(world.door.parts_received) == [3, 4, 5]
+
+
+def test_resume_refuses_a_changed_file_and_keep_matching_takes_it(world, run):
+    file, _ = halted(world)
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1
+    file.write_bytes(data)
+    refused = run("uploads", "resume", the_id(run))
+    assert refused.exit_code == 3
+    assert "SourceChanged" in refused.stderr
+    assert run("uploads", "resume", the_id(run), "--keep-matching").exit_code == 0
+    assert world.read("big.bin") == data
+
+
+@pytest.mark.parametrize("verb", ["cancel", "abort"])
+def test_cancel_leaves_nothing_at_oss_and_no_journal(world, run, verb):
+    halted(world)
+    result = run("uploads", verb, the_id(run), "-f")
+    assert result.exit_code == 0
+    assert "nothing of it is left" in result.stdout
+    assert world.uploads() == []
+    assert run("uploads", "ls").stdout == ""
+
+
+def test_cancel_asks_and_does_nothing_when_nobody_answers(world, run):
+    halted(world)
+    result = run("uploads", "cancel", the_id(run))
+    assert result.exit_code == 1
+    assert "-f" in result.stderr
+    assert len(world.uploads()) == 1
+
+
+def test_cancel_by_address_takes_uploads_of_others(world, run):
+    world.client.initiate_multipart_upload("bucket", "theirs")
+    world.client.initiate_multipart_upload("bucket", "theirs-too")
+    assert run("uploads", "cancel", "oss://bucket/theirs", "-f").exit_code == 0
+    assert [found.key for found in world.client.iter_multipart_uploads("bucket")] == ["theirs-too"]
+
+
+def test_clean_takes_only_what_is_old_enough(world, run):
+    halted(world)
+    assert run("uploads", "clean", "--older-than", "1h", "-f").exit_code == 0
+    assert len(world.uploads()) == 1
+    assert run("uploads", "clean", "--older-than", "0s", "-f").exit_code == 0
+    assert world.uploads() == []
+
+
+def test_clean_of_a_bucket_takes_what_no_journal_tells_of(world, run):
+    world.client.initiate_multipart_upload("bucket", "forgotten")
+    halted(world)
+    dry = run("uploads", "clean", "oss://bucket", "--older-than", "0s", "-n")
+    assert dry.stdout.count("oss://bucket/") == 2
+    assert len(world.uploads()) == 2
+    assert run("uploads", "clean", "oss://bucket", "--older-than", "0s", "-f").exit_code == 0
+    assert world.uploads() == []
+
+
+def test_an_id_that_nobody_has_is_an_error_in_words(world, run):
+    result = run("uploads", "show", "ffff")
+    assert result.exit_code == 1
+    assert "uploads ls" in result.stderr
