@@ -85,7 +85,7 @@ def test_metadata_may_have_8_kib_and_not_one_byte_more():
 
 
 def test_good_tags_are_taken():
-    check_tags({"k" * 128: "v" * 256, "a:b/c": "1 + 2 = 3"})
+    check_tags({"k" * 128: "v" * 256, "a:b/c": "1 + 2 = 3", "\u6807\u7b7e": "\u0939\u093f \u00e9"})
     check_tags({f"k{n}": "" for n in range(20)}, for_bucket=True)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from penstock.protocol import xml
 from penstock.protocol.binding import ParameterUnreadable
 from penstock.protocol.marks import Element, Header, HeaderPrefix, Query, XmlBody
 from penstock.protocol.operation import Operation, Scope
@@ -231,3 +232,19 @@ def test_a_copy_source_is_read_in_all_forms_that_clients_send(text: str) -> None
     )
     assert isinstance(read, objects.CopyObject)
     assert read.source == CopySource("b", "put/a b+")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [((), False), ((("sequential", None),), True), ((("sequential", ""),), True)]
+)
+def test_a_flag_is_there_with_or_without_a_value(
+    query: tuple[tuple[str, str | None], ...], said: bool
+) -> None:
+    operation = OPERATIONS.of(multipart.InitiateMultipartUpload(bucket="b", key="k"))
+    read = operation.request_from_wire((("uploads", None), *query), {}, None, bucket="b", key="k")
+    assert read.sequential is said
+
+
+def test_control_characters_that_stand_in_xml_as_they_are_are_read() -> None:
+    document = b"<Delete><Object><Key>a\x01b\x1f&amp;</Key></Object></Delete>"
+    assert xml.read(objects.DeletionList, document, "Delete").objects[0].key == "a\x01b\x1f&"

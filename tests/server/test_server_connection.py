@@ -20,9 +20,12 @@ from server_desk import Answer, Wire, receive
 from penstock.errors import InvalidInput, StoreError
 from penstock.protocol.crc64 import crc64
 from penstock.server.connection import Patience
+from penstock.server.exchange import Exchange
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
 from penstock.server.response import Response
 from penstock.server.serve import LocalOss
+from penstock.server.store.blobs import LocalStagedBlob
+from penstock.server.stream import Stream
 
 Serve = Callable[..., tuple[LocalOss, Wire]]
 
@@ -468,3 +471,44 @@ def test_completing_goes_on_when_its_client_is_gone(serve: Serve) -> None:
     assert gone.wait(10)
     eventually(lambda: wire.ask("HEAD", f"/photos/{key}").status == 200)
     assert wire.ask("GET", f"/photos/{key}").body == b"whole"
+
+
+def test_a_client_that_resets_in_mid_body_is_cut_short_after_the_write_under_way(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    writing, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    plain_write, plain_close = LocalStagedBlob.write, Exchange.close
+
+    def slow_write(blob: LocalStagedBlob, data: bytes | bytearray | memoryview) -> None:
+        writing.set()
+        assert go_on.wait(10)
+        plain_write(blob, data)
+
+    def watched_close(exchange: Exchange) -> None:
+        plain_close(exchange)
+        closed.set()
+
+    monkeypatch.setattr(LocalStagedBlob, "write", slow_write)
+    monkeypatch.setattr(Exchange, "close", watched_close)
+    lost = threading.Event()
+    plain_lost = Stream.connection_lost
+
+    def watched_lost(stream: Stream, exc: Exception | None) -> None:
+        plain_lost(stream, exc)
+        lost.set()
+
+    monkeypatch.setattr(Stream, "connection_lost", watched_lost)
+    _, wire = serve()
+    assert wire.ask("PUT", "/photos/").status == 200
+    lost.clear()
+    closed.clear()
+    connection = wire.connect()
+    connection.sendall(wire.head("PUT", "/photos/a", content_length="5000000") + bytes(300_000))
+    assert writing.wait(10)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    assert lost.wait(10)
+    go_on.set()
+    assert closed.wait(10)
+    assert wire.ask("GET", "/photos/a").code == "NoSuchKey"
+    assert not caplog.records

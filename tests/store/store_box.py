@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from penstock.server.store import Attributes, BucketRecord, ObjectRecord, PartRecord, Store
+import msgspec
+
+from penstock.server.store import (
+    Attributes,
+    BucketRecord,
+    DeletedObject,
+    ObjectRecord,
+    PartRecord,
+    Store,
+)
 
 PART = 100 * 1024
 KINDS = ["strict", "relaxed", "none"]
@@ -41,9 +50,18 @@ class Box:
             staged.write(data)
             return self.store.append_object(self.name, key, position, staged, Attributes())
 
-    def read(self, key: str) -> bytes:
-        with self.store.get_object(self.name, key) as found:
+    def read(self, key: str, version_id: str | None = None) -> bytes:
+        with self.store.get_object(self.name, key, version_id) as found:
             return found.read()
+
+    def delete(self, key: str, version_id: str | None = None) -> DeletedObject:
+        return self.store.delete_object(self.name, key, version_id)
+
+    def set_versioning(self, versioning: str) -> None:
+        self.store.update_bucket(self.name, lambda old: msgspec.structs.replace(old, versioning=versioning))
+
+    def versions(self) -> list[ObjectRecord]:
+        return list(self.store.list_object_versions(self.name, limit=1000).versions)
 
     def begin(self, key: str, *, sequential: bool = False, **more: object) -> str:
         attributes = Attributes(**more)  # type: ignore[arg-type]

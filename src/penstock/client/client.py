@@ -23,6 +23,7 @@ from penstock.client.listing import ListingCalls
 from penstock.client.multipart import MultipartCalls
 from penstock.client.objects import ObjectCalls
 from penstock.client.presign import PresignCalls
+from penstock.client.registry import registry_of
 from penstock.client.requester import Requester
 from penstock.client.retry import RetryPolicy
 from penstock.client.scope import PROCESS
@@ -128,7 +129,9 @@ class Client(
         self._workers = Workers(max_workers, "call")
         self._part_workers = Workers(max_workers, "part")
         self._transfers = weakref.WeakSet()
-        self._journals = Journals(StateDir(Path(state_dir) if state_dir is not None else None))
+        state = StateDir(Path(state_dir) if state_dir is not None else None)
+        self._journals = Journals(state)
+        self._registry = registry_of(state)
         self._transport = HttpTransport(network)
         self._retry = retry or RetryPolicy()
         signer = Signer(
@@ -178,6 +181,23 @@ class Client(
     def requests_enabled(self) -> bool:
         """True unless `disable_requests` was the last word."""
         return self._switch.is_on
+
+    @property
+    def bandwidth_limit_bytes_s(self) -> float | None:
+        """
+        How fast the bytes of all uploads and downloads may flow together; may be set while they run.
+
+        None is no limit. 0 is a closed gate: nothing new begins, and each connection under way moves a byte
+        every 5 seconds, so that it is not given up. Requests that only ask or tell are not held back.
+
+        Raises:
+            InvalidInput: It is set to what is no speed.
+        """
+        return self._requester.bandwidth.bytes_s
+
+    @bandwidth_limit_bytes_s.setter
+    def bandwidth_limit_bytes_s(self, bytes_s: float | None) -> None:
+        self._requester.bandwidth.bytes_s = bytes_s
 
     def close(self) -> None:
         """Stop what still runs and let go of threads and connections; closing twice is nothing."""

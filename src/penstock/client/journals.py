@@ -1,4 +1,4 @@
-"""The journals of this user's uploads: what is unfinished, and who may go on with it."""
+"""The journals of this user's transfers: what is unfinished, and who may go on with it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import msgspec
 from penstock.errors import JournalUnreadable, TransferError
 from penstock.files.journal_file import JournalFile, read_journal
 from penstock.files.state_dir import StateDir
-from penstock.transfer.journal import JournalView, journal_view, records
+from penstock.transfer.journal import JournalView, TransferKind, journal_view, records
 
 
 class UnfinishedUpload(msgspec.Struct, frozen=True):
-    """An upload that a journal of this user tells of."""
+    """A transfer, of any kind, that a journal of this user tells of."""
 
     path: Path
     view: JournalView
 
     @property
     def url(self) -> str:
-        """``oss://bucket/key``."""
+        """``oss://bucket/key``: where an upload or copy goes to, where a download comes from."""
         return f"oss://{self.view.intent.bucket}/{self.view.intent.key}"
 
 
@@ -76,15 +76,31 @@ class Journals:
                 yield found
 
     def of_target(self, endpoint: str, bucket: str, key: str) -> UnfinishedUpload | None:
-        """The upload of a key that began last and has not ended."""
-        here = [
-            upload
-            for upload in self.unfinished()
-            if upload.view.end is None
-            and upload.view.intent.endpoint == endpoint
-            and (upload.view.intent.bucket, upload.view.intent.key) == (bucket, key)
+        """The transfer to a key that began last and has not ended; if there is none, the download of it."""
+        found = self._of_key(endpoint, bucket, key)
+        to_key = [upload for upload in found if upload.view.intent.kind is not TransferKind.DOWNLOAD]
+        return max(to_key or found, key=_started_at, default=None)
+
+    def of_download(
+        self, endpoint: str, bucket: str, key: str, version_id: str, path: str
+    ) -> UnfinishedUpload | None:
+        """The download of an object to a file that began last and has not ended."""
+        found = [
+            one
+            for one in self._of_key(endpoint, bucket, key)
+            if one.view.intent.kind is TransferKind.DOWNLOAD
+            and (one.view.intent.version_id, one.view.intent.path) == (version_id, path)
         ]
-        return max(here, key=lambda upload: upload.view.intent.started_at, default=None)
+        return max(found, key=_started_at, default=None)
+
+    def _of_key(self, endpoint: str, bucket: str, key: str) -> list[UnfinishedUpload]:
+        wanted = (endpoint, bucket, key)
+        return [
+            one
+            for one in self.unfinished()
+            if one.view.end is None
+            and (one.view.intent.endpoint, one.view.intent.bucket, one.view.intent.key) == wanted
+        ]
 
     def _look(self, path: Path) -> UnfinishedUpload | None:
         if not path.exists():
@@ -95,6 +111,10 @@ class Journals:
         except TransferError:
             return None
         return UnfinishedUpload(path, view) if view is not None else None
+
+
+def _started_at(upload: UnfinishedUpload) -> int:
+    return upload.view.intent.started_at
 
 
 def _command() -> str:

@@ -47,7 +47,7 @@ class MultipartCalls(Caller):
         request = wire.InitiateMultipartUpload(
             bucket=bucket,
             key=key,
-            sequential="" if sequential else None,
+            sequential=sequential,
             forbid_overwrite=forbid_overwrite,
             encoding_type="url",
             **checked(options, key),

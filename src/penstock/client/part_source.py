@@ -12,6 +12,7 @@ from penstock.client.body import Body, Bytes, FileBody, MemoryBody, StreamBody, 
 from penstock.errors import InvalidInput
 from penstock.files.source import SourceFile, SourceIdentity
 from penstock.net.errand import Errands
+from penstock.net.latch import Latch
 from penstock.transfer.journal import Source
 
 UploadSource = Bytes | str | os.PathLike[str] | IO[bytes]
@@ -27,8 +28,8 @@ class PartSource(Protocol):
     def part(self, offset: int, size_bytes: int) -> Body:
         """A range, as a body."""
 
-    def now(self) -> Source | None:
-        """What the source is at this moment; None if it is no file."""
+    def now(self, latch: Latch) -> Source | None:
+        """What the source is at this moment; None if it is neither a file nor an object."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -46,7 +47,7 @@ class FileParts:
     def part(self, offset: int, size_bytes: int) -> Body:
         return FileBody(self._file, self._errands, offset=offset, size_bytes=size_bytes)
 
-    def now(self) -> Source | None:
+    def now(self, latch: Latch) -> Source | None:
         return _source(self._file.identity_now())
 
     def close(self) -> None:
@@ -65,7 +66,7 @@ class MemoryParts:
     def part(self, offset: int, size_bytes: int) -> Body:
         return MemoryBody(self._view[offset : offset + size_bytes])
 
-    def now(self) -> Source | None:
+    def now(self, latch: Latch) -> Source | None:
         return None
 
     def close(self) -> None:
@@ -90,7 +91,7 @@ class StreamParts:
         window = _Window(self._stream, self._turn, self._start + offset, size_bytes)
         return StreamBody(cast("IO[bytes]", window), self._errands, size_bytes, self._revision)
 
-    def now(self) -> Source | None:
+    def now(self, latch: Latch) -> Source | None:
         return None
 
     def close(self) -> None:

@@ -7,10 +7,12 @@ generation and to the scopes around it; when any of them is stopped, it ends wit
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Self, TypeVar, cast
 
+from penstock.client.bandwidth import bandwidths_around
 from penstock.client.body import Body, Bytes
 from penstock.client.outcome import DISABLED_ADVICE
 from penstock.client.retry import RetryBudget, RetryPolicy, may_retry
@@ -29,6 +31,7 @@ from penstock.errors import (
 from penstock.net.latch import Latch, Tripped
 from penstock.net.request import Flight, HttpRequest, Origin
 from penstock.net.response import HttpResponse
+from penstock.net.throttle import Bandwidth, Throttle
 from penstock.net.transport import HttpTransport
 from penstock.protocol import names, xml
 from penstock.protocol.binding import ParameterUnreadable
@@ -108,6 +111,9 @@ class Requester:
         switch: The client's switch.
         retry: When to try again.
         random_fraction: Gives random numbers from 0 up to 1, for back-off.
+
+    Attributes:
+        bandwidth: How fast the bytes of its calls may flow, in all. What only asks or tells is not held back.
     """
 
     def __init__(
@@ -126,6 +132,15 @@ class Requester:
         self._budget = RetryBudget()
         self._random_fraction = random_fraction
         self._user_agent = user_agent
+        self.bandwidth = Bandwidth()
+        self._throttle = Throttle(self.bandwidth)
+
+    def for_transfer(self) -> Self:
+        """The same with a `bandwidth` of its own, under those around and this one's."""
+        narrower = copy.copy(self)
+        narrower.bandwidth = Bandwidth()
+        narrower._throttle = self._throttle.within(narrower.bandwidth, *bandwidths_around())
+        return narrower
 
     def latch(self) -> Latch:
         """A latch for one call: of the client's generation and of all scopes around."""
@@ -230,6 +245,11 @@ class Requester:
     ) -> tuple[HttpResponse | None, Result]:
         operation = trail.operation
         flight = trail.begin()
+        throttle = None
+        if body is not None or operation.answer == "stream":
+            throttle = self._throttle
+            # Before it is signed: a signature does not keep for as long as a gate may be closed.
+            throttle.wait_until_open(latch)
         message = self.signer.message(operation, request, headers, latch)
         content: Bytes | Iterator[Bytes] | None = message.body
         length: int | None = len(message.body) if message.body is not None else 0
@@ -248,12 +268,14 @@ class Requester:
             latch,
             flight,
             on_sent,
+            throttle,
         )
         try:
             if not 200 <= response.status < 300 or response.status == 203:
                 answer = response.read(MAX_ERROR_BYTES)
                 raise error_from_answer(response.status, response.headers, answer, resource=trail.resource)
             if operation.answer == "stream":
+                response.limit(self._throttle, latch)
                 return response, self._result(operation, response, None, message.host)
             data = response.read(xml.MAX_DOCUMENT_BYTES + 1)
             result = self._result(operation, response, data, message.host)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
 from penstock.client.outcome import Outcome
 from penstock.client.waiting import wait_for
 from penstock.errors import Committed, TransferError
+from penstock.net.throttle import Bandwidth
 from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
 from penstock.transfer.outcome import Outcome as TransferOutcome
 from penstock.transfer.progress import Progress
@@ -62,19 +65,39 @@ class Transfer:
 
     Attributes:
         name: What goes where, for people.
+        transfer_id: What other processes of this user call it; that of its journal, if it keeps one.
     """
 
-    def __init__(self, name: str, driver: Driver, aftermath: Aftermath) -> None:
+    def __init__(
+        self,
+        name: str,
+        driver: Driver,
+        aftermath: Aftermath,
+        bandwidth: Bandwidth | None = None,
+        *,
+        transfer_id: str | None = None,
+        shown_by: Callable[[Transfer], AbstractContextManager[object]] | None = None,
+        start: bool = True,
+    ) -> None:
         self.name = name
+        self.transfer_id = transfer_id or secrets.token_hex(12)
         self._driver = driver
         self._aftermath = aftermath
+        self._bandwidth = bandwidth or Bandwidth()
+        self._shown_by = shown_by
         self._ended: Future[TransferOutcome] = Future()
         self._thread = threading.Thread(target=self._run, name="penstock-transfer", daemon=True)
-        self._thread.start()
+        if start:
+            self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._ended.set_result(self._driver.run())
+            if self._shown_by is None:
+                ended = self._driver.run()
+            else:
+                with self._shown_by(self):
+                    ended = self._driver.run()
+            self._ended.set_result(ended)
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
             self._ended.set_exception(error)
 
@@ -182,6 +205,23 @@ class Transfer:
         self._ended = Future()
         self._ended.set_result(ended)
         return ended
+
+    @property
+    def bandwidth_limit_bytes_s(self) -> float | None:
+        """
+        How fast its bytes may flow, beside the limits of its group and client; may be set while it runs.
+
+        None is no limit. 0 is a closed gate: nothing new begins, and what is under way moves a byte every few
+        seconds, so that its connections are not given up.
+
+        Raises:
+            InvalidInput: It is set to what is no speed.
+        """
+        return self._bandwidth.bytes_s
+
+    @bandwidth_limit_bytes_s.setter
+    def bandwidth_limit_bytes_s(self, bytes_s: float | None) -> None:
+        self._bandwidth.bytes_s = bytes_s
 
     @property
     def progress(self) -> Progress:

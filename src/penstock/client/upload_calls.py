@@ -99,8 +99,8 @@ class UploadCalls:
             return on.PartFailed(
                 number=command.number,
                 error=error,
-                is_final=_is_final(error),
-                sent_bytes=sent if _is_unanswered(error) else 0,
+                is_final=is_final(error),
+                sent_bytes=sent if is_unanswered(error) else 0,
             )
         return on.PartSent(
             number=command.number,
@@ -126,15 +126,7 @@ class UploadCalls:
             return on.TargetInspected(target=None, server_time=self._requester.signer.now())
         except PenstockError as error:
             return on.InspectTargetFailed(error=error)
-        target = TargetState(
-            etag=found.etag or "",
-            size_bytes=found.content_bytes or 0,
-            modified_at=int(found.last_modified.timestamp()) if found.last_modified else 0,
-            crc64=found.crc64,
-            ownership_token=found.metadata.get(OWNERSHIP_METADATA, ""),
-            version_id=found.version_id or "",
-        )
-        return on.TargetInspected(target=target, server_time=self._requester.signer.now())
+        return on.TargetInspected(target=target_state(found), server_time=self._requester.signer.now())
 
     def _find_uploads(self, latch: Latch) -> on.Event:
         uploads: list[on.FoundUpload] = []
@@ -184,7 +176,7 @@ class UploadCalls:
                 request, wire.InitiateMultipartUploadResult, headers=options.headers, latch=latch
             )
         except PenstockError as error:
-            return on.InitiateFailed(error=error, request_sent=_is_unanswered(error))
+            return on.InitiateFailed(error=error, request_sent=is_unanswered(error))
         return on.UploadInitiated(upload_id=begun.upload_id)
 
     def _list_parts(self, command: do.ListParts, latch: Latch) -> on.Event:
@@ -198,13 +190,15 @@ class UploadCalls:
         )
         return on.PartsListed(parts=parts, final=not page.is_truncated)
 
-    def _parts_page(self, upload_id: str, after: int, latch: Latch) -> wire.ListPartsResult:
+    def _parts_page(
+        self, upload_id: str, after: int, latch: Latch, max_parts: int = limits.MAX_LIST_PARTS
+    ) -> wire.ListPartsResult:
         request = wire.ListParts(
             bucket=self._bucket,
             key=self._key,
             upload_id=upload_id,
             number_marker=after or None,
-            max_parts=limits.MAX_LIST_PARTS,
+            max_parts=max_parts,
             encoding_type="url",
         )
         return self._requester.call(request, wire.ListPartsResult, latch=latch)
@@ -224,16 +218,15 @@ class UploadCalls:
         except ServiceError as error:
             return on.CompleteFailed(error=error)
         except PenstockError as error:
-            return on.CompleteUnanswered(error=error, request_sent=_is_unanswered(error))
+            return on.CompleteUnanswered(error=error, request_sent=is_unanswered(error))
         return on.CompleteSucceeded(etag=made.etag or "", crc64=made.crc64, version_id=made.version_id or "")
 
     def _abort_upload(self, command: do.AbortUpload, latch: Latch) -> on.Event:
         request = wire.AbortMultipartUpload(bucket=self._bucket, key=self._key, upload_id=command.upload_id)
         try:
             self._requester.call(request, Result, latch=latch)
-        except NoSuchUpload:
-            return on.UploadAborted()
         except PenstockError as error:
+            # NoSuchUpload too: an upload that was completed in the meantime is not one that was aborted.
             return on.AbortUploadFailed(error=error)
         return on.UploadAborted()
 
@@ -247,14 +240,26 @@ class UploadCalls:
         return on.UploadStillListed(part_count=len(page.parts))
 
 
-def _is_unanswered(error: PenstockError) -> bool:
+def target_state(found: ObjectDescription) -> TargetState:
+    """An object as HeadObject described it."""
+    return TargetState(
+        etag=found.etag or "",
+        size_bytes=found.content_bytes or 0,
+        modified_at=int(found.last_modified.timestamp()) if found.last_modified else 0,
+        crc64=found.crc64,
+        ownership_token=found.metadata.get(OWNERSHIP_METADATA, ""),
+        version_id=found.version_id or "",
+    )
+
+
+def is_unanswered(error: PenstockError) -> bool:
     """True if OSS may have acted on the request."""
     if isinstance(error, Aborted):
         return error.committed == "unknown"
     return isinstance(error, NetworkError) and error.request_sent
 
 
-def _is_final(error: PenstockError) -> bool:
+def is_final(error: PenstockError) -> bool:
     """True if sending the same part again cannot help."""
     match error:
         case SourceError():

@@ -12,18 +12,22 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from penstock.client.caller import Caller
+from penstock.client.driver import Journal
 from penstock.client.journals import Journals, UnfinishedUpload
 from penstock.client.options import ObjectOptions, check_traffic_limit, checked
 from penstock.client.part_source import FileParts, PartSource, UploadSource, part_source
+from penstock.client.registry import Registry
+from penstock.client.requester import Requester
 from penstock.client.settings import Settings
 from penstock.client.single_upload import SingleUpload
 from penstock.client.transfer import Aftermath, Driver, Transfer
 from penstock.client.upload_calls import UploadCalls
-from penstock.client.upload_driver import Journal, UploadDriver
+from penstock.client.upload_driver import UploadDriver
 from penstock.client.workers import Workers
 from penstock.errors import InvalidInput
 from penstock.files.journal_file import JournalFile
 from penstock.files.source import IDENTITY_IS_PROOF
+from penstock.net.throttle import Bandwidth
 from penstock.protocol.operations import OPERATIONS
 from penstock.protocol.operations.multipart import InitiateMultipartUpload
 from penstock.protocol.urls import OssUrl, is_oss_url, parse_url
@@ -77,6 +81,7 @@ class UploadTransfers(Caller):
     settings: Settings
     _journals: Journals
     _part_workers: Workers
+    _registry: Registry
     _transfers: weakref.WeakSet[Transfer]
 
     def upload(
@@ -128,18 +133,19 @@ class UploadTransfers(Caller):
                 raise InvalidInput(f"{parallel} parts at a time cannot be", advice="Give 1 or more.")
             ownership_token = secrets.token_hex(8)
             if part_bytes is None and parts.total_bytes <= AUTOMATIC_PART_BYTES:
+                requester = self._requester.for_transfer()
                 single = SingleUpload(
-                    self._requester,
+                    requester,
                     parts,
                     url,
                     fields,
                     ownership_token,
-                    self._requester.latch(),
+                    requester.latch(),
                     forbid_overwrite=forbid_overwrite,
                     on_progress=progress,
                     traffic_limit_bits_per_s=traffic_limit_bits_per_s,
                 )
-                return self._started(str(url), single, single)
+                return self._started(str(url), single, single, requester.bandwidth)
             job = UploadJob(
                 job_id=secrets.token_hex(12),
                 endpoint=str(self.settings.endpoint),
@@ -269,6 +275,8 @@ class UploadTransfers(Caller):
                 advice="`penstock uploads ls` lists what can be resumed.",
             )
         url = parse_url(what)
+        if not url.bucket or not url.key:
+            raise InvalidInput(f"{what[:80]!r} names no object", advice="Name it: oss://bucket/key.")
         known = self._journals.of_target(str(self.settings.endpoint), url.bucket, url.key)
         return (known.path, FromJournal(known.view)) if known else (None, FromKey())
 
@@ -283,7 +291,7 @@ class UploadTransfers(Caller):
         job = self._resumed_job(what, beginning, empty)
         job = msgspec.structs.replace(job, total_bytes=_total_bytes(beginning))
         machine = UploadMachine(job, UploadSettings(), beginning, resolve_only=resolve_only)
-        return self._driver(machine, job, empty, file, None, None).run(first)
+        return self._driver(self._requester, machine, job, empty, file, None, None).run(first)
 
     def _resumed_job(self, what: str, beginning: Beginning, parts: PartSource) -> UploadJob:
         match beginning:
@@ -328,11 +336,14 @@ class UploadTransfers(Caller):
             if file is not None:
                 file.close()
             raise
-        driver = self._driver(machine, job, parts, file, progress, traffic_limit_bits_per_s)
-        return self._started(f"oss://{job.bucket}/{job.key}", driver, self)
+        requester = self._requester.for_transfer()
+        driver = self._driver(requester, machine, job, parts, file, progress, traffic_limit_bits_per_s)
+        name = f"oss://{job.bucket}/{job.key}"
+        return self._started(name, driver, self, requester.bandwidth, job.job_id)
 
     def _driver(
         self,
+        requester: Requester,
         machine: UploadMachine,
         job: UploadJob,
         parts: PartSource,
@@ -340,22 +351,29 @@ class UploadTransfers(Caller):
         progress: OnProgress | None,
         traffic_limit_bits_per_s: int | None,
     ) -> UploadDriver:
-        calls = UploadCalls(
-            self._requester, job.bucket, job.key, traffic_limit_bits_per_s=traffic_limit_bits_per_s
-        )
+        calls = UploadCalls(requester, job.bucket, job.key, traffic_limit_bits_per_s=traffic_limit_bits_per_s)
         return UploadDriver(
             machine,
             calls,
             parts,
             journal,
             self._part_workers,
-            self._requester.latch(),
+            requester.latch(),
             now=lambda: int(time.time()),
             on_progress=progress,
         )
 
-    def _started(self, name: str, driver: Driver, aftermath: Aftermath) -> Transfer:
-        transfer = Transfer(name, driver, aftermath)
+    def _started(
+        self,
+        name: str,
+        driver: Driver,
+        aftermath: Aftermath,
+        bandwidth: Bandwidth | None = None,
+        transfer_id: str | None = None,
+    ) -> Transfer:
+        transfer = Transfer(
+            name, driver, aftermath, bandwidth, transfer_id=transfer_id, shown_by=self._registry.shown
+        )
         self._transfers.add(transfer)
         return transfer
 

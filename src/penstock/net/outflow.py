@@ -9,6 +9,7 @@ from penstock.errors import SourceEndedEarly, SourceGrew
 from penstock.net.connection import Connection
 from penstock.net.payload import Payload, byte_view
 from penstock.net.request import Buffer, Flight
+from penstock.net.throttle import Throttle
 
 JOINED_BYTES = 16_384
 """As much of a body as leaves in one piece with the head."""
@@ -26,14 +27,22 @@ class Outflow:
         connection: Where to.
         flight: Is kept up to date.
         on_sent: Called with the bytes of the body handed over so far, or None.
+        throttle: Says how fast the body may leave, or None.
     """
 
-    __slots__ = ("_connection", "_first", "_on_sent", "flight")
+    __slots__ = ("_connection", "_first", "_on_sent", "_throttle", "flight")
 
-    def __init__(self, connection: Connection, flight: Flight, on_sent: Progress | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        flight: Flight,
+        on_sent: Progress | None,
+        throttle: Throttle | None = None,
+    ) -> None:
         self._connection = connection
         self.flight = flight
         self._on_sent = on_sent
+        self._throttle = throttle
         self._first = True
 
     def send(self, head: bytes, payload: Payload) -> None:
@@ -147,16 +156,19 @@ class Outflow:
             flight.started = True
         else:
             connection.check_for_early_answer(flight)
-        sent = connection.send(data, flight, last=last)
-        if sent == len(data):
-            self._count(sent - overhead)
-            return
+        sent = 0
+        if self._throttle is None or not self._throttle.limited:
+            sent = connection.send(data, flight, last=last)
+            if sent == len(data):
+                self._count(sent - overhead)
+                return
         self._push_slowly(memoryview(data), sent, overhead, last=last)
 
     def _push_slowly(self, view: memoryview, sent: int, overhead: int, *, last: bool) -> None:
-        connection, flight = self._connection, self.flight
+        connection, flight, throttle = self._connection, self.flight, self._throttle
         moved_at = time.monotonic()
         unwatched_bytes = 0
+        granted_bytes = 0
         while True:
             if sent:
                 moved_at = time.monotonic()
@@ -172,7 +184,19 @@ class Outflow:
             if not sent or unwatched_bytes >= _WATCH_EVERY_BYTES:
                 unwatched_bytes = 0
                 connection.check_for_early_answer(flight)
-            sent = connection.send(view, flight, last=last)
+            if throttle is None or not throttle.limited or len(view) == overhead:
+                sent = connection.send(view, flight, last=last)
+                continue
+            if not granted_bytes:
+                granted_bytes = throttle.take(len(view) - overhead, connection.latch)
+                moved_at = time.monotonic()
+            sent = connection.send(view[: overhead + granted_bytes], flight, last=last)
+            if sent < len(view):
+                flight.complete = False
+            granted_bytes -= max(sent - overhead, 0)
+            if granted_bytes < 0:  # TLS had taken more before there was a limit
+                throttle.charge(-granted_bytes)
+                granted_bytes = 0
 
     def _count(self, body_bytes: int) -> None:
         if body_bytes:

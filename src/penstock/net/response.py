@@ -8,7 +8,9 @@ from typing import Self
 from penstock.errors import ConnectionLost
 from penstock.net.connection import Connection
 from penstock.net.head import Framing, ResponseHead
+from penstock.net.latch import Latch
 from penstock.net.request import Flight
+from penstock.net.throttle import Throttle
 
 _CHUNK_BYTES = 262_144
 _MOST_CHUNK_LINE_BYTES = 1024
@@ -36,7 +38,7 @@ class HttpResponse:
     """
 
     __slots__ = (
-        "_connection", "_flight", "_framing", "_kept", "_missing", "_release",
+        "_connection", "_flight", "_framing", "_kept", "_limit", "_missing", "_release",
         "body_bytes", "headers", "reason", "status",
     )  # fmt: skip
 
@@ -56,6 +58,7 @@ class HttpResponse:
         self._framing = head.framing
         self._missing = head.body_bytes or 0  # of the body, or of the chunk at hand
         self._kept = b""
+        self._limit: tuple[Throttle, Latch] | None = None
         self._flight = flight
         self._release = release if reusable and head.keep_alive else _close_in_order
         self._connection: Connection | None = connection
@@ -63,6 +66,18 @@ class HttpResponse:
             self._kept = connection.take(self._missing)
             self._missing = 0
             self._finish()
+
+    def limit(self, throttle: Throttle, latch: Latch) -> None:
+        """
+        From now on the body is read no faster than the throttle allows.
+
+        Held back, the other side may give up: after a gate that was closed for long, expect `ConnectionLost`.
+
+        Args:
+            throttle: How fast.
+            latch: Of the request; ends the waiting.
+        """
+        self._limit = (throttle, latch)
 
     def read(self, n: int = -1) -> bytes:
         """
@@ -95,6 +110,26 @@ class HttpResponse:
     def readinto(self, buffer: bytearray | memoryview) -> int:
         """Fills a buffer with what has come, waiting for at least one byte; 0 at the end of the body."""
         view = memoryview(buffer)
+        if self._limit is None or not self._limit[0].limited or not view:
+            return self._readinto(view)
+        return self._readinto_limited(view, *self._limit)
+
+    def _readinto_limited(self, view: memoryview, throttle: Throttle, latch: Latch) -> int:
+        if not self._kept and self._connection is None:
+            return 0
+        try:
+            granted = throttle.take(len(view), latch)
+        except BaseException:
+            self.close()
+            raise
+        count = 0
+        try:
+            count = self._readinto(view[:granted])
+        finally:
+            throttle.charge(count - granted)
+        return count
+
+    def _readinto(self, view: memoryview) -> int:
         if self._kept:
             count = min(len(view), len(self._kept))
             view[:count] = self._kept[:count]

@@ -16,6 +16,7 @@ from penstock.net.pool import Pool
 from penstock.net.request import Flight, HttpRequest, Origin
 from penstock.net.response import HttpResponse
 from penstock.net.settings import NetSettings
+from penstock.net.throttle import Throttle
 
 
 class HttpTransport:
@@ -61,6 +62,7 @@ class HttpTransport:
         latch: Latch,
         flight: Flight | None = None,
         on_sent: Callable[[int], None] | None = None,
+        throttle: Throttle | None = None,
     ) -> HttpResponse:
         """
         Sends a request and waits for the head of its answer.
@@ -73,6 +75,7 @@ class HttpTransport:
             latch: Ends the call at any point, and the reading of the answer too.
             flight: Is kept up to date; to be read after an error.
             on_sent: Called on this thread with the bytes of the body handed over so far.
+            throttle: Says how fast the body may leave; for that of the answer see `HttpResponse.limit`.
 
         Returns:
             The answer, whatever its status; close it or read it to its end. An error status may come before
@@ -97,7 +100,7 @@ class HttpTransport:
             flight.connection_reused = connection.reused
             flight.tries += 1
             try:
-                outflow = Outflow(connection, flight, on_sent)
+                outflow = Outflow(connection, flight, on_sent, throttle)
                 return self._exchange(connection, request, head, payload, outflow)
             except ConnectionLost:
                 if not connection.reused or connection.buffered() or latch.tripped:

@@ -22,7 +22,7 @@ import msgspec
 
 from penstock.protocol import xml
 from penstock.protocol.marks import Element, Header, HeaderPrefix, Query, XmlBody
-from penstock.protocol.text import TextForm, form_of
+from penstock.protocol.text import PRESENT, TextForm, form_of
 
 V = TypeVar("V", bound=msgspec.Struct)
 QueryPairs = Sequence[tuple[str, str | None]]
@@ -114,7 +114,7 @@ def to_wire(value: msgspec.Struct, *, root: str = "") -> Wire:
     headers: dict[str, str] = {}
     for field in binding.fields:
         content = getattr(value, field.attribute)
-        if content is None:
+        if content is None or (field.form is PRESENT and not content):
             continue
         if field.form is None:
             for name, text in content.items():
@@ -170,6 +170,9 @@ def from_wire(
             }
             continue
         source: Mapping[str, str | None] = first if field.place == "query" else headers
+        if field.form is PRESENT:
+            values[field.attribute] = field.name in source
+            continue
         found = source.get(field.name)
         # An empty optional parameter (`marker=`) means that it was not given.
         if found is None or (found == "" and not field.required):

@@ -7,6 +7,7 @@ Each function returns nothing if the name is good and raises `InvalidInput` that
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from penstock.errors import InvalidInput
@@ -25,7 +26,7 @@ METADATA_PREFIX = "x-oss-meta-"
 
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _METADATA_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_TAG_TEXT = re.compile(r"[A-Za-z0-9+\-=._:/ ]*")
+_TAG_SIGNS = frozenset("+-=._:/ ")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 _BUCKET_RULE = "A bucket name is 3 to 63 of a-z, 0-9 and -, with no - at either end."
@@ -118,11 +119,16 @@ def check_tags(tags: Mapping[str, str], *, for_bucket: bool = False) -> None:
                 f"The tag {name!r} has a value of {len(value)} characters",
                 advice=f"A tag's value has at most {MAX_TAG_VALUE_CHARACTERS} characters.",
             )
-        if not for_bucket and not (_TAG_TEXT.fullmatch(name) and _TAG_TEXT.fullmatch(value)):
+        if not for_bucket and not (_is_tag_text(name) and _is_tag_text(value)):
             raise InvalidInput(
                 f"The tag {name!r}={value!r} has a character that tags cannot hold",
                 advice="Tags of objects hold letters, digits, spaces and + - = . _ : / only.",
             )
+
+
+def _is_tag_text(text: str) -> bool:
+    # Letters, digits and the marks that some scripts write vowels with, of any script.
+    return all(sign in _TAG_SIGNS or unicodedata.category(sign)[0] in "LMN" for sign in text)
 
 
 def _metadata_value_bytes(name: str, value: str) -> int:

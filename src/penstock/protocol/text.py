@@ -92,6 +92,8 @@ QUOTED = TextForm(lambda value: f'"{value}"', lambda text: text.strip().strip('"
 COPY_SOURCE = TextForm(_copy_source_to_text, _copy_source_from_text)
 TAGS = TextForm(_tags_to_text, _tags_from_text)
 PERCENT = TextForm(percent.encode, percent.decode)
+PRESENT = TextForm(lambda _: "", lambda _: True)
+"""A query parameter that says yes by being there, with or without a value (``?sequential``)."""
 
 _BY_TYPE: Mapping[object, TextForm] = {str: TEXT, int: WHOLE, bool: TRUTH, CopySource: COPY_SOURCE}
 

@@ -1,9 +1,9 @@
 """
 XML documents of OSS, out and in, for structs whose fields carry `Element` marks.
 
-Reading is bounded and refuses DTDs and entities (defusedxml). Real clients write control characters
-as references that XML 1.0 forbids (``&#01;`` in DeleteMultipleObjects, because keys may hold them), so
-both directions know them.
+Reading is bounded and refuses DTDs and entities (defusedxml). Keys may hold control characters, which
+XML 1.0 forbids in every form. Real clients write them all the same, as references (``&#01;``) or as they
+are, so both directions know the references, and reading takes both.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 
 V = TypeVar("V", bound=msgspec.Struct)
 
+_RAW_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]+)|([0-9]+));")
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
@@ -128,6 +129,7 @@ def parse(body: bytes) -> Node:
     """
     if len(body) > MAX_DOCUMENT_BYTES:
         raise XmlUnreadable(f"the document has {len(body):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are read")
+    body = _RAW_CONTROL.sub(lambda found: b"&#%d;" % found[0][0], body)
     if b"&#" in body:
         return _parse_with_control_characters(body)
     return _parse(body)

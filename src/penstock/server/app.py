@@ -10,37 +10,23 @@ Errors become answers here; nothing is raised.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import logging
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.errors import InvalidInput, ServiceError, StoreError
-from penstock.protocol import dates, names
-from penstock.protocol.binding import ParameterUnreadable
+from penstock.errors import InvalidInput, ServiceError
+from penstock.protocol import names
 from penstock.protocol.endpoint import Style, Target, split_target
-from penstock.protocol.error_table import error_header, error_xml, fault
+from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Scope
 from penstock.protocol.percent import parse_query
-from penstock.protocol.xml import MAX_DOCUMENT_BYTES, XmlUnreadable
 from penstock.server import gate, refusals
-from penstock.server.call import Call, Reply, Service
-from penstock.server.handlers import BODY_HANDLERS, HANDLERS
+from penstock.server.answers import error_response, new_request_id
+from penstock.server.call import Call, Service
+from penstock.server.exchange import Buffer, Exchange
 from penstock.server.request import Request
 from penstock.server.response import Response
 from penstock.server.routing import find_operation, lift_headers
-from penstock.server.store.faults import KeyMissing, StoreFault
-from penstock.server.store.interface import StagedBlob
-from penstock.server.traffic import bytes_per_s
-
-logger = logging.getLogger("penstock.server")
-
-Buffer = bytes | bytearray | memoryview
-
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+from penstock.server.store.faults import KeyMissing
 
 
 class App:
@@ -74,13 +60,14 @@ class App:
 
         If the head alone decides, the answer is in `Exchange.response` already and the body is not wanted.
         """
-        exchange = Exchange(self._service, request, _request_id(self._service.clock()))
+        exchange = Exchange(self._service, request, new_request_id(self._service.clock()))
         exchange.guard(lambda: exchange.begin(*self._understand(exchange)))
         return exchange
 
     def refuse(self, error: ServiceError, method: str = "GET", host: str = "") -> Response:
         """The answer to what could not even become a request."""
-        return _error_response(error, method, host, _request_id(self._service.clock()), self._service.clock())
+        now_s = self._service.clock()
+        return error_response(error, method, host, new_request_id(now_s), now_s)
 
     def _understand(self, exchange: Exchange) -> tuple[Operation, Call[Any]]:
         request, service = exchange.request, self._service
@@ -124,164 +111,6 @@ class App:
         return record.attributes.acl
 
 
-class Exchange:
-    """
-    One request and its answer, while the body is still coming. One thread at a time.
-
-    Attributes:
-        response: The answer, once it is known; further bytes of the body change nothing.
-        bytes_per_s: Speed limit that the caller asked for its body, or None.
-    """
-
-    def __init__(self, service: Service, request: Request, request_id: str) -> None:
-        self.request = request
-        self.request_id = request_id
-        self.response: Response | None = None
-        self.path: dict[str, str] = {}
-        self.query: Sequence[tuple[str, str | None]] = ()
-        self.headers: Mapping[str, str] = request.headers
-        self.bytes_per_s: float | None = None
-        self._service = service
-        self._operation: Operation | None = None
-        self._call: Call[Any] | None = None
-        self._document = bytearray()
-        self._staged: StagedBlob | None = None
-        self._release: Callable[[], None] | None = None
-        self._left = 0
-
-    def begin(self, operation: Operation, call: Call[Any]) -> None:
-        """Makes ready for the body that this operation takes."""
-        self._operation, self._call = operation, call
-        if operation.body != "stream":
-            return
-        acceptance = BODY_HANDLERS[operation.request].accept(call)
-        self._release = acceptance.release
-        self._left = acceptance.most_bytes
-        announced = self.request.body_bytes
-        if announced is not None and announced > self._left:
-            raise fault("EntityTooLarge", ProposedSize=announced, MaxSizeAllowed=self._left)
-        self.bytes_per_s = bytes_per_s(call.asked.traffic_limit)
-        self._staged = call.store.stage(announced)
-
-    def receive(self, pieces: Sequence[Buffer]) -> None:
-        """Takes the next bytes of the body; they may change after this returns."""
-        if self.response is None:
-            self.guard(lambda: self._take(pieces))
-
-    def finish(self) -> Response:
-        """All of the body has come: does what was asked, and answers."""
-        if self.response is None:
-            self.guard(lambda: self._answer(self._carry_out()))
-        assert self.response is not None
-        return self.response
-
-    def close(self) -> None:
-        """Forgets what was received and did not become anything; may be called again."""
-        if self._staged is not None:
-            self._staged.discard()
-            self._staged = None
-        if self._release is not None:
-            self._release()
-            self._release = None
-
-    def cut_short(self, *, stalled: bool) -> Response:
-        """The answer to a body that ended before it was complete: nothing is stored."""
-        self.close()
-        return self._refuse(fault("RequestTimeout") if stalled else fault("IncompleteBody"), close=True)
-
-    def guard(self, step: Callable[[], None]) -> None:
-        """Carry out a step; what it refuses becomes the answer."""
-        try:
-            step()
-        except ServiceError as error:
-            self.response = self._refuse(error)
-        except StoreFault as error:
-            self.response = self._refuse(refusals.refusal_of_store(error))
-        except ParameterUnreadable as error:
-            self.response = self._refuse(refusals.refusal_of_parameter(error))
-        except XmlUnreadable as error:
-            self.response = self._refuse(refusals.refusal_of_document(error))
-        except StoreError as error:
-            logger.error("%s %s: %s", self.request.method, self.request.path, error.message)
-            self.response = self._refuse(fault("InternalError", message=error.message))
-        except Exception:
-            # The wall of the app: what nobody foresaw is logged, and answered with 500.
-            logger.exception("%s %s failed", self.request.method, self.request.path)
-            self.response = self._refuse(fault("InternalError"))
-
-    def decode(self, operation: Operation, body: bytes | None) -> Any:
-        """What is asked, read from the message."""
-        return operation.request_from_wire(self.query, self.headers, body, **self.path)
-
-    def _take(self, pieces: Sequence[Buffer]) -> None:
-        assert self._operation is not None
-        size = sum(len(piece) for piece in pieces)
-        if self._staged is None:
-            if self._operation.body == "xml" and len(self._document) + size > MAX_DOCUMENT_BYTES:
-                raise fault("MalformedXML", ErrorDetail=f"The body has more than {MAX_DOCUMENT_BYTES} bytes")
-            # A body that the call has no use for is taken and left aside.
-            if self._operation.body == "xml":
-                for piece in pieces:
-                    self._document += piece
-            return
-        self._left -= size
-        if self._left < 0:
-            raise fault("EntityTooLarge")
-        for piece in pieces:
-            self._staged.write(piece)
-
-    def _carry_out(self) -> Reply:
-        operation, call = self._operation, self._call
-        assert operation is not None
-        assert call is not None
-        if self._staged is not None:
-            _check_digests(self._staged, self.headers)
-            reply = BODY_HANDLERS[operation.request].store(call, self._staged)
-        else:
-            if operation.body == "xml":
-                call = self._with_document(operation, call)
-            reply = HANDLERS[operation.request](call)
-        return reply if isinstance(reply, Reply) else Reply(reply)
-
-    def _with_document(self, operation: Operation, call: Call[Any]) -> Call[Any]:
-        body = bytes(self._document)
-        given = self.headers.get("content-md5")
-        if given is not None and given != base64.b64encode(hashlib.md5(body).digest()).decode():
-            raise fault("InvalidDigest")
-        if given is None and operation.needs_content_md5:
-            raise fault("MissingArgument", ArgumentName="Content-MD5")
-        # Some clients write control characters in keys as they are, which no XML parser takes.
-        legible = _CONTROL.sub(lambda found: b"&#%d;" % found[0][0], body)
-        asked = self.decode(operation, legible or None)
-        return Call(asked, call.http, call.caller, call.service, call.base, call.request_id, call.bucket)
-
-    def _answer(self, reply: Reply) -> None:
-        assert self._operation is not None
-        wire = self._operation.result_to_wire(reply.result)
-        headers = {**wire.headers, **reply.headers, **self._base_headers()}
-        body = reply.body if reply.body is not None else wire.body
-        if wire.body is not None and reply.body is None:
-            headers["content-type"] = "application/xml"
-        if self.request.method == "HEAD" and body is not None:
-            body = None
-        self.response = Response(
-            reply.status or self._operation.status, headers, body, bytes_per_s=reply.bytes_per_s
-        )
-
-    def _base_headers(self) -> dict[str, str]:
-        return _base_headers(self.request_id, self._service.clock())
-
-    def _refuse(self, error: ServiceError, *, close: bool = False) -> Response:
-        host = self.request.headers.get("host", "")
-        response = _error_response(
-            error, self.request.method, host, self.request_id, self._service.clock(), close=close
-        )
-        if error.code == "PositionNotEqualToLength" and "key" in self.path:
-            length = self._service.store.head_object(self.path["bucket"], self.path["key"]).size_bytes
-            response.headers["x-oss-next-append-position"] = str(length)
-        return response
-
-
 def _check_names(target: Target) -> None:
     if target.bucket is not None and not names.is_bucket_name(target.bucket):
         raise fault("InvalidBucketName", BucketName=target.bucket)
@@ -290,42 +119,3 @@ def _check_names(target: Target) -> None:
             names.check_key(target.key)
         except InvalidInput as error:
             raise refusals.refusal_of_name("InvalidObjectName", error) from error
-
-
-def _check_digests(staged: StagedBlob, headers: Mapping[str, str]) -> None:
-    md5 = headers.get("content-md5")
-    crc64 = headers.get("x-oss-hash-crc64ecma")
-    if md5 is not None and md5 != base64.b64encode(staged.md5).decode():
-        raise fault("InvalidDigest")
-    if crc64 is not None and crc64 != str(staged.crc64):
-        raise fault("InvalidCRC64")
-
-
-def _request_id(now_s: float) -> str:
-    return f"{int(now_s) & 0xFFFFFFFF:08X}{os.urandom(8).hex().upper()}"
-
-
-def _base_headers(request_id: str, now_s: float) -> dict[str, str]:
-    return {
-        "server": "AliyunOSS",
-        "date": dates.to_http(int(now_s)),
-        "x-oss-request-id": request_id,
-        "x-oss-server-time": "1",
-    }
-
-
-def _error_response(
-    error: ServiceError, method: str, host: str, request_id: str, now_s: float, *, close: bool = False
-) -> Response:
-    headers = _base_headers(request_id, now_s)
-    if error.ec:
-        headers["x-oss-ec"] = error.ec
-    if error.status == 304:
-        return Response(304, headers, close=close)
-    if method == "HEAD":
-        headers["x-oss-err"] = error_header(error, request_id=request_id, host_id=host)
-        return Response(error.status, headers, close=close)
-    headers["content-type"] = "application/xml"
-    if error.code == "MethodNotAllowed" and "Allow" in error.fields:
-        headers["allow"] = error.fields["Allow"]
-    return Response(error.status, headers, error_xml(error, request_id=request_id, host_id=host), close=close)

@@ -8,13 +8,15 @@ piece, straight from the buffer they were received in, while the next piece is r
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from dataclasses import dataclass
 
 from penstock.protocol.error_table import fault
-from penstock.server.app import App, Exchange
+from penstock.server.app import App
 from penstock.server.chunked import ChunkedDecoder, ChunksInvalid
+from penstock.server.exchange import Exchange
 from penstock.server.head import END, MAX_HEAD_BYTES, Head, HeadInvalid, read_head
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
 from penstock.server.request import Request
@@ -298,10 +300,11 @@ class Connection:
                 await shared.workers.run(exchange.receive, [begun])
             while not reader.done and exchange.response is None:
                 if not stream.available and not await self._arrives():
-                    return exchange.cut_short(stalled=not stream.ended)
+                    cut_short = functools.partial(exchange.cut_short, stalled=not stream.ended)
+                    return await shared.workers.run(cut_short)
                 if writing is not None:
                     # While this is awaited, the loop goes on receiving into the other buffer.
-                    await writing
+                    await asyncio.shield(writing)
                     writing = None
                     shared.give_back(written)
                     written = None

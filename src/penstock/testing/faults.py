@@ -11,6 +11,7 @@ Faults on request: which request shall meet which mishap, and when it did.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from penstock.errors import ServiceError
@@ -51,6 +52,9 @@ class Matcher:
     def stall(self, *, at: Point = "head", after_bytes: int | None = None, times: int | None = None) -> Fault:
         """
         Hold the request until `Fault.release`.
+
+        The server does not notice meanwhile if the client leaves: a part that is held counts as one that is
+        still arriving, and keeps its upload from being gone. `Fault.end` lets it go.
 
         Args:
             at: ``head``: nothing of the body is read. ``store``: all of it was read, nothing is done.
@@ -132,6 +136,7 @@ class Faults(Interceptor):
         self._faults: list[tuple[Matcher, Fault]] = []
         self._under_way: dict[int, tuple[ServedRequest, Fault | None]] = {}
         self._changed = threading.Condition()
+        self._changes = 0
 
     def on(
         self,
@@ -182,9 +187,16 @@ class Faults(Interceptor):
         Raises:
             TimeoutError: It does not hold within ``timeout_s``.
         """
-        with self._changed:
-            if not self._changed.wait_for(condition, timeout_s):
-                raise TimeoutError(f"the server saw nothing of the kind within {timeout_s:g} s")
+        deadline = time.monotonic() + timeout_s
+        while True:
+            # Not asked under the lock: it may itself ask the server, which then must not wait for it.
+            changes = self._changes
+            if condition():
+                return
+            with self._changed:
+                left_s = deadline - time.monotonic()
+                if not self._changed.wait_for(lambda: self._changes != changes, max(left_s, 0.0)):  # noqa: B023
+                    raise TimeoutError(f"the server saw nothing of the kind within {timeout_s:g} s")
 
     def forget(self, bucket: str, key: str, upload_id: str) -> None:
         """Make the server forget an upload now; that is neither counted nor does it meet a fault."""
@@ -243,6 +255,7 @@ class Faults(Interceptor):
 
     def _note(self) -> None:
         with self._changed:
+            self._changes += 1
             self._changed.notify_all()
 
 

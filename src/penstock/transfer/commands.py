@@ -157,7 +157,11 @@ class Publish(Struct, frozen=True, kw_only=True):
 
 
 class HashPublished(Struct, frozen=True, kw_only=True):
-    """Read the file that a download was to make. Answered by `PublishedHashed` or `HashPublishedFailed`."""
+    """
+    Read the file that a download was to make.
+
+    Answered by `PublishedHashed`, `PublishedMissing` or `HashPublishedFailed`.
+    """
 
 
 class DiscardPartial(Struct, frozen=True, kw_only=True):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from penstock.errors import IncompleteUpload, PenstockError, PreconditionFailed, TransferError
+from penstock.errors import IncompleteUpload, PenstockError, PreconditionFailed
 from penstock.transfer import commands as do
 from penstock.transfer import events as on
 from penstock.transfer import failures
 from penstock.transfer.download_standing import DownloadStanding
 from penstock.transfer.hashing import PartHashing
 from penstock.transfer.job import DownloadJob, DownloadSettings, Fresh, FromJournal
-from penstock.transfer.journal import Completing, End, EndKind, PartStored, Synced
+from penstock.transfer.journal import Completing, EndKind, PartStored, Synced
 from penstock.transfer.machine import State, Step, StoppableMachine
 from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
 from penstock.transfer.resume import Comparison
@@ -67,7 +67,6 @@ class DownloadMachine(StoppableMachine):
         self.job = job
         self.settings = settings or DownloadSettings()
         self._view = beginning.view if isinstance(beginning, FromJournal) else None
-        self._partial_opened = False
         self._kept: list[PartStored] = []
         self._distrusted = False
         self._unsynced_bytes = 0
@@ -89,11 +88,13 @@ class DownloadMachine(StoppableMachine):
             case on.PartialMissing() if self.state is State.OPENING:
                 return self._on_missing()
             case on.OpenPartialFailed(error=error) if self.state is State.OPENING:
-                return self._fail(error)
+                return self._fail(error) if self._view is not None else self._fail_for_good(error)
             case on.PublishedHashed(size_bytes=size_bytes, crc64=crc64) if self.state is State.RESOLVING:
                 return self._on_published_hashed(size_bytes, crc64)
-            case on.HashPublishedFailed() if self.state is State.RESOLVING:
+            case on.PublishedMissing() if self.state is State.RESOLVING:
                 return self._on_not_published()
+            case on.HashPublishedFailed(error=error) if self.state is State.RESOLVING:
+                return self._fail(error)
             case on.Published():
                 return self._on_published()
             case on.PublishFailed(error=error) if self.state is State.COMPLETING:
@@ -112,6 +113,11 @@ class DownloadMachine(StoppableMachine):
             return self._fail(step.error)
         return self._go_on_with([*self._kept, *step.matching], step.matching)
 
+    def _note_carried_out(self) -> None:
+        super()._note_carried_out()
+        if any(isinstance(command, do.OpenPartial) and command.create for command in self._last):
+            self._standing.has_partial = True
+
     # --- the beginning
 
     def _begin(self) -> list[do.Command]:
@@ -119,18 +125,23 @@ class DownloadMachine(StoppableMachine):
         if self._view is None:
             assert standing.intent is not None
             standing.intent = msgspec.structs.replace(standing.intent, started_at=self._now)
-            return self._make_partial([])
-        if self._view.end is not None and self._view.end.kind is not EndKind.COMMITTED:
-            error = failures.already_ended(standing.name, self._view.end.kind)
-            return self._report(standing.outcome(OutcomeKind.FAILED, error=error, is_over=True))
+            return self._make_partial()
+        if self._view.end is not None:
+            return self._after_end(self._view.end.kind)
         self.state = State.OPENING
         return [do.OpenPartial(total_bytes=self._ledger.plan.total_bytes, create=False)]
 
-    def _make_partial(self, kept: list[PartStored]) -> list[do.Command]:
+    def _after_end(self, kind: EndKind) -> list[do.Command]:
+        if kind is EndKind.COMMITTED:
+            return self._hash_published()
+        error = failures.already_ended(self._standing.name, kind)
+        return self._report(self._standing.outcome(OutcomeKind.FAILED, error=error, is_over=True))
+
+    def _make_partial(self) -> list[do.Command]:
         """Begin with an empty file; what the journal said before of its bytes is taken back first."""
         self.state = State.OPENING
-        self._kept = kept
         self._view = None
+        self._standing.unsynced = set()
         commands = self._write_intent() if self.settings.keep else []
         return [*commands, do.OpenPartial(total_bytes=self._ledger.plan.total_bytes, create=True)]
 
@@ -144,7 +155,6 @@ class DownloadMachine(StoppableMachine):
         return standing.write_down(standing.intent, durable=True)
 
     def _on_opened(self, size_bytes: int) -> list[do.Command]:
-        self._partial_opened = True
         if self._view is None:
             return self._fetch()
         if (changed := self._changed()) is not None:
@@ -189,16 +199,16 @@ class DownloadMachine(StoppableMachine):
     # --- what an earlier run may have finished
 
     def _on_missing(self) -> list[do.Command]:
-        end = self._view.end if self._view is not None else None
-        if end is None and self._standing.published_as is None:
-            return self._start_over()
+        return self._start_over() if self._standing.published_as is None else self._hash_published()
+
+    def _hash_published(self) -> list[do.Command]:
         self.state = State.RESOLVING
         return [do.HashPublished()]
 
     def _on_published_hashed(self, size_bytes: int, crc64: int) -> list[do.Command]:
         announced = self._standing.published_as
         if announced is None or (announced.total_bytes, announced.crc64) != (size_bytes, crc64):
-            return self._on_not_published()
+            return self._fail(failures.file_changed(self.job.path))
         intent = self._standing.intent
         assert intent is not None
         assert intent.target is not None
@@ -212,13 +222,13 @@ class DownloadMachine(StoppableMachine):
         return self._committed(stored)
 
     def _on_not_published(self) -> list[do.Command]:
-        if self._draining:
-            return self._stop("drain")
+        if self._view is not None and self._view.end is not None:
+            return self._fail_for_good(failures.already_ended(self._standing.name, self._view.end.kind))
         return self._start_over()
 
     def _start_over(self) -> list[do.Command]:
         changed = self._changed()
-        return self._fail(changed) if changed is not None else self._make_partial([])
+        return self._fail(changed) if changed is not None else self._make_partial()
 
     # --- fetching
 
@@ -228,7 +238,7 @@ class DownloadMachine(StoppableMachine):
         self.state = State.SENDING
         self._step = None
         if self._ledger.all_stored:
-            return self._publish()
+            return [] if self._syncing else self._publish()
         commands: list[do.Command] = []
         while self._ledger.has_waiting and len(self._ledger.in_flight) < self.settings.parallel:
             part = self._ledger.take()
@@ -327,7 +337,7 @@ class DownloadMachine(StoppableMachine):
         for number in tuple(self._ledger.in_flight):
             self._ledger.put_back(number)
         kept = self._standing.is_journaled and not self._is_over
-        if self._stored is not None or self._cancelling or kept or not self._partial_opened:
+        if self._stored is not None or self._cancelling or kept or not self._standing.has_partial:
             return super()._on_quiet()
         return self._discard()
 

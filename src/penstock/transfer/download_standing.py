@@ -15,6 +15,7 @@ class DownloadStanding(Standing):
 
     Attributes:
         unsynced: Numbers of parts that a power loss may take back, by what the journal says.
+        has_partial: There may be a partial file.
         published_as: What the file is if an earlier run came so far as to give it its name, else None.
     """
 
@@ -35,8 +36,10 @@ class DownloadStanding(Standing):
         self.initiate_in_doubt = False
         self.complete_in_doubt = False
         self.unsynced: set[int] = set()
+        self.has_partial = False
         self.published_as: Completing | None = None
         if isinstance(beginning, FromJournal):
+            self.has_partial = True
             self.unsynced = set(beginning.view.unsynced)
             self.published_as = beginning.view.completing
         else:
@@ -64,4 +67,4 @@ class DownloadStanding(Standing):
     @property
     def may_be_on_server(self) -> bool:
         """For a download: whether there is anything to go on with."""
-        return self.is_journaled
+        return self.is_journaled and self.has_partial

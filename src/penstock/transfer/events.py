@@ -249,9 +249,11 @@ class PublishedHashed(Struct, frozen=True, kw_only=True):
     crc64: int
 
 
-class HashPublishedFailed(Struct, frozen=True, kw_only=True):
-    """There is no such file, or it could not be read."""
+class PublishedMissing(Struct, frozen=True, kw_only=True):
+    """Answers `HashPublished`: there is no such file."""
 
+
+class HashPublishedFailed(Struct, frozen=True, kw_only=True):
     error: PenstockError
 
 
@@ -341,6 +343,7 @@ Event = (
     | Published
     | PublishFailed
     | PublishedHashed
+    | PublishedMissing
     | HashPublishedFailed
     | PartialDiscarded
     | DiscardPartialFailed

@@ -128,6 +128,14 @@ def altered_copy(name: str, expected: int, actual: int) -> ChecksumMismatch:
     )
 
 
+def file_changed(path: str) -> TargetChanged:
+    return TargetChanged(
+        f"what was fetched for {path} is gone, and the file there is not what was to be downloaded; it was "
+        "not overwritten",
+        advice="Look at the file. Cancel this download, and begin a new one if it is still wanted.",
+    )
+
+
 def short_range(part: Part, fetched_bytes: int) -> TransferError:
     return TransferError(
         f"{fetched_bytes} bytes of range {part.number} came, expected {part.size_bytes}",

@@ -107,7 +107,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     def _clean_up_message(self) -> str:
         messages = _DISCARD_MESSAGE if self.transfer is TransferKind.DOWNLOAD else _CLEAN_UP_MESSAGE
-        return messages.get(self.clean_up, "")
+        return "" if self.clean_up is None else messages.get(self.clean_up, "")
 
     def _advice(self) -> str:
         if self.transfer is TransferKind.DOWNLOAD:

@@ -24,7 +24,7 @@ from penstock.protocol.operations.headers import (
     VersionId,
 )
 from penstock.protocol.operations.listing import CommonPrefix
-from penstock.protocol.text import QUOTED, CopySource
+from penstock.protocol.text import PRESENT, QUOTED, CopySource
 
 UploadId = Annotated[str, Query("uploadId")]
 PartNumber = Annotated[int, Query("partNumber")]
@@ -34,7 +34,7 @@ EncodingType = Annotated[str | None, Query("encoding-type")]
 class InitiateMultipartUpload(NewObjectHeaders, frozen=True, kw_only=True):
     """Begin an upload in parts; what the object will be is fixed here, the old object is not touched."""
 
-    sequential: Annotated[str | None, Query("sequential")] = None
+    sequential: Annotated[bool, Query("sequential", PRESENT)] = False
     forbid_overwrite: ForbidOverwrite = None
     encoding_type: EncodingType = None
 

@@ -59,9 +59,7 @@ def initiate(call: Call[InitiateMultipartUpload]) -> Reply:
     attributes = attributes_of(call, asked)
     if asked.forbid_overwrite:
         _refuse_existing(call, asked.bucket, asked.key)
-    # `sequential` has no value, so that the request as it was decoded cannot tell whether it is there.
-    sequential = any(name == "sequential" for name, _ in percent.parse_query(call.http.query))
-    upload = call.store.create_upload(asked.bucket, asked.key, attributes, sequential=sequential)
+    upload = call.store.create_upload(asked.bucket, asked.key, attributes, sequential=asked.sequential)
     result = InitiateMultipartUploadResult(
         encoding_type=encoding_type, bucket=asked.bucket, key=asked.key, upload_id=upload.upload_id
     )

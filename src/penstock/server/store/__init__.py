@@ -10,12 +10,15 @@ local disk. Every call blocks and may come from any thread.
                        head_object             -> ObjectRecord
                        get_object              -> OpenObject: record, segments, read, close
                        list_objects            -> ObjectPage
+                       list_object_versions    -> VersionPage
     uploads            create_upload head_upload abort_upload list_uploads
                        put_part copy_part list_parts
                        complete_upload         -> ObjectRecord
     buckets            create_bucket head_bucket update_bucket delete_bucket list_buckets stat_bucket
                        get_config put_config delete_config: bytes by name
-    upkeep             LocalStore.open, close, collect_garbage, sweep_orphans, check
+    lifecycle          expire_objects expire_versions remove_lone_markers abort_uploads -> how many
+    upkeep             LocalStore.open, close, collect_garbage, sweep_orphans
+                       LocalStore.check, repair, backup -> CheckReport, RepairReport, BackupReport
 
 What it refuses is a `StoreFault` (see `penstock.server.store.faults`) and changed nothing; a disk that
 fails is a `penstock.errors.StoreError`.
@@ -35,24 +38,29 @@ from penstock.server.store.interface import OpenObject, Segment, StagedBlob, Sto
 from penstock.server.store.local import LocalStore
 from penstock.server.store.records import (
     Attributes,
+    BackupReport,
     BucketPage,
     BucketRecord,
     BucketStat,
     CheckReport,
     CopySource,
     DeletedObject,
+    NeedyRow,
     ObjectKind,
     ObjectPage,
     ObjectRecord,
     PartPage,
     PartRecord,
+    RepairReport,
     UploadPage,
     UploadRecord,
+    VersionPage,
 )
 from penstock.server.store.schema import Durability
 
 __all__ = [
     "Attributes",
+    "BackupReport",
     "BucketPage",
     "BucketRecord",
     "BucketStat",
@@ -61,15 +69,18 @@ __all__ = [
     "DeletedObject",
     "Durability",
     "LocalStore",
+    "NeedyRow",
     "ObjectKind",
     "ObjectPage",
     "ObjectRecord",
     "OpenObject",
     "PartPage",
     "PartRecord",
+    "RepairReport",
     "Segment",
     "StagedBlob",
     "Store",
     "UploadPage",
     "UploadRecord",
+    "VersionPage",
 ]

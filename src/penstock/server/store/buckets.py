@@ -111,7 +111,8 @@ def stat(connection: apsw.Connection, name: str) -> BucketStat:
     bucket = bucket_id(connection, name)
     rows: list[Any] = connection.execute(
         "SELECT kind = 'marker' AS marker, coalesce(attributes ->> 'storage_class', 'Standard') AS class,"
-        " count(*), sum(size) FROM (SELECT kind, attributes, size FROM object WHERE bucket = ?1 AND latest = 1"
+        " count(*), sum(size) FROM"
+        " (SELECT kind, attributes, size FROM object WHERE bucket = ?1 AND latest = 1"
         " UNION ALL SELECT kind, attributes, size FROM object WHERE bucket = ?1 AND latest = 0)"
         " GROUP BY marker, class ORDER BY class",
         (bucket,),

@@ -91,9 +91,7 @@ class VersionIsMarker(StoreFault):
     """The version that was asked for is a delete marker, which can be deleted and nothing else."""
 
     def __init__(self, bucket: str, key: str, version_id: str) -> None:
-        super().__init__(
-            f"version {version_id!r} of object {key!r} in bucket {bucket!r} is a delete marker"
-        )
+        super().__init__(f"version {version_id!r} of object {key!r} in bucket {bucket!r} is a delete marker")
         self.bucket = bucket
         self.key = key
         self.version_id = version_id

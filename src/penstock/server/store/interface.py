@@ -8,7 +8,7 @@ is the order of their UTF-8 bytes. All methods that name a bucket raise `BucketM
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from types import TracebackType
@@ -27,6 +27,7 @@ from penstock.server.store.records import (
     PartRecord,
     UploadPage,
     UploadRecord,
+    VersionPage,
 )
 
 
@@ -124,7 +125,11 @@ class Store(Protocol):
     def head_bucket(self, bucket: str) -> BucketRecord: ...
 
     def update_bucket(self, bucket: str, change: Callable[[BucketRecord], BucketRecord]) -> BucketRecord:
-        """Replaces what is known of a bucket by ``change`` of it, atomically; its name and time stay."""
+        """
+        Replaces what is known of a bucket by ``change`` of it, atomically; its name and time stay.
+
+        So versioning is switched on and suspended. Once on, it is never off again: `ValueError`.
+        """
 
     def delete_bucket(self, bucket: str) -> None:
         """Removes an empty bucket. Raises `BucketNotEmpty` for any object, version or open upload."""
@@ -161,7 +166,8 @@ class Store(Protocol):
         """
         Makes the staged bytes the object under this key; they are used up, whatever happens.
 
-        Raises `AlreadyExists` if overwriting is forbidden, `SizeMismatch`.
+        In a bucket that has versioning it is the latest version, and ``forbid_overwrite`` is not looked
+        at. Raises `AlreadyExists` if overwriting is forbidden, `SizeMismatch`.
         """
 
     def append_object(
@@ -171,7 +177,8 @@ class Store(Protocol):
         Adds the staged bytes to the end of an appendable object, or makes one at position 0.
 
         ``size_bytes`` of the answer is the next position. The attributes count for the first append
-        only. Raises `PositionMismatch`, `NotAppendable`, `SizeMismatch`.
+        only. The latest version grows; no version is made of it. Raises `PositionMismatch`,
+        `NotAppendable`, `SizeMismatch`.
         """
 
     def put_symlink(
@@ -193,14 +200,19 @@ class Store(Protocol):
 
         ``describe`` is given the source and answers the attributes of the copy; it may raise to refuse
         (a condition on the source), and must be quick, as every writer waits for it. Raises
-        `KeyMissing` or `VersionMissing` of the source, `AlreadyExists`.
+        `KeyMissing`, `VersionMissing` or `VersionIsMarker` of the source, `AlreadyExists`.
         """
 
     def head_object(self, bucket: str, key: str, version_id: str | None = None) -> ObjectRecord:
-        """Raises `KeyMissing` or `VersionMissing`. A symlink is answered itself, not its target."""
+        """
+        One version, or without an id the latest. A symlink is answered itself, not its target.
+
+        Raises `KeyMissing`, which names the delete marker if there is one, `VersionMissing`, and
+        `VersionIsMarker` for the version id of a marker.
+        """
 
     def get_object(self, bucket: str, key: str, version_id: str | None = None) -> OpenObject:
-        """The record and the bytes, to be closed. Raises `KeyMissing` or `VersionMissing`."""
+        """The record and the bytes, to be closed. Raises as `head_object`."""
 
     def update_object(
         self,
@@ -209,10 +221,19 @@ class Store(Protocol):
         change: Callable[[Attributes], Attributes],
         version_id: str | None = None,
     ) -> ObjectRecord:
-        """Replaces the attributes (ACL, tags ...) by ``change`` of them, atomically; bytes and time stay."""
+        """
+        Replaces the attributes (ACL, tags ...) by ``change`` of them, atomically; bytes and time stay.
+
+        Raises as `head_object`.
+        """
 
     def delete_object(self, bucket: str, key: str, version_id: str | None = None) -> DeletedObject:
-        """Removes an object; that there was none is no fault."""
+        """
+        Removes an object, or one version of it; that there was none is no fault.
+
+        In a bucket that has versioning, and without a version id, nothing is removed: a delete marker
+        becomes the latest version. Removing that marker by its id brings back what was before.
+        """
 
     def delete_objects(
         self, bucket: str, targets: Sequence[tuple[str, str | None]]
@@ -233,6 +254,45 @@ class Store(Protocol):
 
         A key or common prefix is on the page if it sorts after ``start_after``.
         """
+
+    def list_object_versions(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        key_marker: str = "",
+        version_id_marker: str = "",
+        limit: int = 100,
+    ) -> VersionPage:
+        """
+        One page of versions, markers and common prefixes: by key, and the latest of a key first.
+
+        It begins after all versions of ``key_marker``, or, if ``version_id_marker`` is given too, after
+        that version of it; if that one is gone, with the latest that is left of that key.
+        """
+
+    # -- what lifecycle rules ask for
+
+    def expire_objects(
+        self, bucket: str, before_ms: int, *, prefix: str = "", tags: Mapping[str, str] | None = None
+    ) -> int:
+        """
+        Deletes the objects last written before a moment, as `delete_object` does; returns how many.
+
+        Of those under ``prefix`` and with all of ``tags``. So a bucket that has versioning gets markers.
+        """
+
+    def expire_versions(
+        self, bucket: str, before_ms: int, *, prefix: str = "", tags: Mapping[str, str] | None = None
+    ) -> int:
+        """Removes versions and markers that were superseded before a moment; returns how many."""
+
+    def remove_lone_markers(self, bucket: str, before_ms: int, *, prefix: str = "") -> int:
+        """Removes delete markers made before a moment that hide nothing any more; returns how many."""
+
+    def abort_uploads(self, bucket: str, before_ms: int, *, prefix: str = "") -> int:
+        """Aborts the uploads that were opened before a moment; returns how many."""
 
     # -- multipart uploads
 
@@ -268,7 +328,7 @@ class Store(Protocol):
         Makes a range of an object a part, sharing its bytes; they are read once if their MD5 is not known.
 
         ``check_source`` may raise to refuse the source. Raises as `put_part`, and `KeyMissing`,
-        `VersionMissing` or `RangeInvalid` of the source.
+        `VersionMissing`, `VersionIsMarker` or `RangeInvalid` of the source.
         """
 
     def list_parts(

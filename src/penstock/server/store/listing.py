@@ -50,9 +50,9 @@ def list_versions(
 ) -> VersionPage:
     place, low, high, marker = _bounds(connection, bucket, prefix, key_marker)
 
-    def seek(first: bytes, below_vseq: int = 0) -> apsw.Cursor:
+    def seek(first: bytes, below_vseq: int | None = None) -> apsw.Cursor:
         """All versions from a key on, and of that key itself, if a limit is given, only those below it."""
-        chosen = "bucket = ?1 AND key >= ?2 AND key < ?3 AND (?4 = 0 OR key > ?2 OR vseq < ?4)"
+        chosen = "bucket = ?1 AND key >= ?2 AND key < ?3 AND (?4 IS NULL OR key > ?2 OR vseq < ?4)"
         return connection.execute(
             f"{versions.SELECT} WHERE {chosen} AND latest = 1 UNION ALL"
             f" {versions.SELECT} WHERE {chosen} AND latest = 0 ORDER BY key, vseq DESC",
@@ -75,17 +75,15 @@ def list_versions(
     )
 
 
-def _vseq(connection: apsw.Connection, place: BucketPlace, key: bytes, version_id: str) -> int:
-    """The place of a version among those of its key, or 0 if it is gone."""
+def _vseq(connection: apsw.Connection, place: BucketPlace, key: bytes, version_id: str) -> int | None:
+    """The place of a version among those of its key, or None if it is gone."""
     wanted = None if version_id == NULL_VERSION else version_id
-    for latest in (1, 0):
-        row = connection.execute(
-            f"SELECT vseq FROM object WHERE bucket = ? AND key = ? AND latest = {latest} AND version_id IS ?",
-            (place.number, key, wanted),
-        ).fetchone()
-        if row is not None:
-            return int(row[0])
-    return 0
+    row: Any = connection.execute(
+        "SELECT vseq FROM object WHERE bucket = ?1 AND key = ?2 AND latest = 1 AND version_id IS ?3 UNION ALL"
+        " SELECT vseq FROM object WHERE bucket = ?1 AND key = ?2 AND latest = 0 AND version_id IS ?3",
+        (place.number, key, wanted),
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def list_uploads(
@@ -132,12 +130,12 @@ def _bounds(
     return (
         find_bucket(connection, bucket),
         max(start, after + b"\0" if after else b""),
-        _successor(start),
+        successor(start),
         after,
     )
 
 
-def _successor(prefix: bytes) -> bytes:
+def successor(prefix: bytes) -> bytes:
     """The first byte string after all that begin with ``prefix``; no byte of UTF-8 is 0xff."""
     return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else b"\xff"
 
@@ -160,13 +158,13 @@ def _collect(
                 cut = row[0].find(delimiter, len(prefix)) if delimiter else -1
                 group = row[0][: cut + len(delimiter)] if cut >= 0 else None
                 if group is not None and group <= marker:
-                    beyond = _successor(group)
+                    beyond = successor(group)
                     break
                 if len(found) + len(groups) >= limit:
                     return found, groups, last
                 if group is not None:
                     groups.append(group)
-                    last, beyond = group, _successor(group)
+                    last, beyond = group, successor(group)
                     break
                 found.append(row)
                 last = row

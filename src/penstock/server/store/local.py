@@ -5,25 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final
 
 import apsw
 
 from penstock.errors import StoreError
-from penstock.server.store import buckets, content, listing, objects, sweep, uploads
-from penstock.server.store.blobs import BlobFiles, LocalStagedBlob, sync_directory
-from penstock.server.store.content import Horizon, LocalOpenObject, ManifestCache
+from penstock.server.store import buckets, content, listing, objects, uploads, versions
+from penstock.server.store.blobs import LocalStagedBlob, sync_directory
+from penstock.server.store.content import LocalOpenObject
 from penstock.server.store.interface import StagedBlob
-from penstock.server.store.lock import DirectoryLock
 from penstock.server.store.records import (
     Attributes,
     BucketPage,
     BucketRecord,
     BucketStat,
-    CheckReport,
     CopySource,
     DeletedObject,
     ObjectPage,
@@ -32,41 +28,20 @@ from penstock.server.store.records import (
     PartRecord,
     UploadPage,
     UploadRecord,
+    VersionPage,
 )
-from penstock.server.store.schema import Durability, connect
-from penstock.server.store.writer import ReaderPool, Transaction, Writer, last_garbage_id
+from penstock.server.store.schema import Durability
+from penstock.server.store.upkeep import Upkeep
 
 _PLANS_OUTSIDE: Final = 3
 
-T = TypeVar("T")
 
-
-class LocalStore:
+class LocalStore(Upkeep):
     """
     A `penstock.server.store.interface.Store` in one directory of a local disk.
 
     Made by `open`. Leaving it as a context manager closes it.
     """
-
-    def __init__(self, directory: Path, durability: Durability, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._manifests = ManifestCache()
-        with ExitStack() as undo:
-            lock = DirectoryLock(directory)
-            undo.callback(lock.close)
-            self._files = BlobFiles(directory, durability)
-            self._files.remove_leftovers()
-            metadata = directory / "metadata.sqlite3"
-            connection = connect(metadata, durability, read_only=False)
-            self._horizon = Horizon(last_garbage_id(connection))
-            self._writer = Writer(connection, self._committed)
-            undo.callback(self._writer.close)
-            self._readers = ReaderPool(lambda: connect(metadata, durability, read_only=True))
-            undo.callback(self._readers.close)
-            self._garbage = sweep.GarbageCollector(self._writer, self._readers, self._files, self._horizon)
-            undo.callback(self._garbage.close)
-            self._garbage.wake()
-            self._undo = undo.pop_all()
 
     @staticmethod
     def open(
@@ -100,31 +75,6 @@ class LocalStore:
                 f"opening the data directory {path}: {error.strerror or error}",
                 advice="Choose a directory that can be written to.",
             ) from error
-
-    def close(self) -> None:
-        self._undo.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # -- upkeep
-
-    def collect_garbage(self) -> int:
-        """Removes the files that nothing needs now, rather than a moment later; returns how many."""
-        return self._garbage.collect()
-
-    def sweep_orphans(self, grace_s: float = 86_400) -> tuple[str, ...]:
-        """Removes files that no row knows, left by a crash more than ``grace_s`` ago; returns their ids."""
-        return sweep.sweep_orphans(self._readers, self._files, grace_s)
-
-    def check(self, *, scrub: bool = False) -> CheckReport:
-        """Compares metadata and files; ``scrub`` reads every byte and compares its CRC-64 too."""
-        return sweep.check(self._readers, self._files, self._horizon, scrub=scrub)
 
     # -- buckets
 
@@ -230,7 +180,7 @@ class LocalStore:
     def head_object(self, bucket: str, key: str, version_id: str | None = None) -> ObjectRecord:
         return self._read(
             f"reading {bucket}/{key}",
-            lambda db: objects.to_record(bucket, objects.find(db, bucket, key, version_id)),
+            lambda db: versions.find(db, bucket, key, version_id).record,
         )
 
     def get_object(self, bucket: str, key: str, version_id: str | None = None) -> LocalOpenObject:
@@ -262,7 +212,10 @@ class LocalStore:
     def delete_objects(
         self, bucket: str, targets: Sequence[tuple[str, str | None]]
     ) -> tuple[DeletedObject, ...]:
-        return self._write(f"deleting from {bucket}", lambda db: objects.delete(db, bucket, targets))
+        now_ms = self._now_ms()
+        return self._write(
+            f"deleting from {bucket}", lambda db: versions.delete(db, bucket, targets, now_ms=now_ms)
+        )
 
     def list_objects(
         self,
@@ -277,6 +230,29 @@ class LocalStore:
             f"listing {bucket}",
             lambda db: listing.list_objects(
                 db, bucket, prefix=prefix, delimiter=delimiter, start_after=start_after, limit=limit
+            ),
+        )
+
+    def list_object_versions(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        key_marker: str = "",
+        version_id_marker: str = "",
+        limit: int = 100,
+    ) -> VersionPage:
+        return self._read(
+            f"listing the versions of {bucket}",
+            lambda db: listing.list_versions(
+                db,
+                bucket,
+                prefix=prefix,
+                delimiter=delimiter,
+                key_marker=key_marker,
+                version_id_marker=version_id_marker,
+                limit=limit,
             ),
         )
 
@@ -408,42 +384,3 @@ class LocalStore:
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         self._write(f"aborting upload {upload_id}", lambda db: uploads.abort(db, bucket, key, upload_id))
-
-    # -- inside
-
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
-
-    def _read(self, what: str, query: Transaction[T]) -> T:
-        return self._readers.run(what, query)
-
-    def _write(self, what: str, transaction: Transaction[T]) -> T:
-        return self._writer.run(what, transaction)
-
-    def _committed(self, garbage_id: int) -> None:
-        if garbage_id != self._horizon.last_id:
-            self._horizon.advance(garbage_id)
-            self._garbage.wake()
-
-    def _seal(self, staged: StagedBlob) -> LocalStagedBlob:
-        if not isinstance(staged, LocalStagedBlob):
-            raise TypeError(f"bytes staged by another store: {staged!r}")
-        staged.seal()
-        return staged
-
-    def _use_up(self, blob: LocalStagedBlob, what: str, transaction: Transaction[T]) -> T:
-        try:
-            call = self._writer.submit(what, transaction)
-        except BaseException:
-            blob.discard()
-            raise
-        # From here on only a certain roll-back makes it garbage; in doubt the file stays, as an orphan.
-        blob.hand_over()
-        try:
-            made = call.wait()
-        except BaseException:
-            if call.rolled_back:
-                blob.take_back(rolled_back=True)
-            raise
-        blob.take_back(rolled_back=False)
-        return made

@@ -71,7 +71,7 @@ def to_record(place: BucketPlace, row: Sequence[Any]) -> ObjectRecord:
     return ObjectRecord(
         bucket=place.name,
         key=row[0].decode(),
-        version_id=_shown(place, row[1]),
+        version_id=shown_version_id(place, row[1]),
         latest=bool(row[2]),
         kind=ObjectKind(row[3]),
         size_bytes=row[4],
@@ -95,7 +95,7 @@ def find(
         if row is None:
             raise KeyMissing(bucket, key)
         if row[3] == ObjectKind.MARKER.value:
-            raise KeyMissing(bucket, key, marker_version_id=_shown(place, row[1]))
+            raise KeyMissing(bucket, key, marker_version_id=shown_version_id(place, row[1]))
     else:
         if row is not None and row[1] != _kept(version_id):
             row = connection.execute(
@@ -187,23 +187,25 @@ def _delete_version(
     connection: apsw.Connection, place: BucketPlace, key: str, version_id: str
 ) -> DeletedObject:
     at = (place.number, key.encode())
-    gone: list[Any] = []
-    for latest in (1, 0):
-        gone = connection.execute(
-            f"DELETE FROM object WHERE bucket = ? AND key = ? AND latest = {latest} AND version_id IS ?"
-            " RETURNING kind",
-            (*at, _kept(version_id)),
-        ).fetchall()
-        if gone:
-            break
-    if gone and latest:
+    row: Any = connection.execute(
+        "SELECT id, latest, kind FROM object"
+        " WHERE bucket = ?1 AND key = ?2 AND latest = 1 AND version_id IS ?3 UNION ALL"
+        " SELECT id, latest, kind FROM object"
+        " WHERE bucket = ?1 AND key = ?2 AND latest = 0 AND version_id IS ?3",
+        (*at, _kept(version_id)),
+    ).fetchone()
+    if row is None:
+        return DeletedObject(key=key, existed=False, version_id=version_id)
+    row_id, latest, kind = row
+    connection.execute("DELETE FROM object WHERE id = ?", (row_id,))
+    if latest:
         connection.execute(
             "UPDATE object SET latest = 1, superseded_ms = NULL WHERE id = (SELECT id FROM object"
             " WHERE bucket = ? AND key = ? AND latest = 0 ORDER BY vseq DESC LIMIT 1)",
             at,
         )
-    marker = bool(gone) and gone[0][0] == ObjectKind.MARKER.value
-    return DeletedObject(key=key, existed=bool(gone), version_id=version_id, marker=marker)
+    marker = kind == ObjectKind.MARKER.value
+    return DeletedObject(key=key, existed=True, version_id=version_id, marker=marker)
 
 
 def _add(
@@ -268,7 +270,7 @@ def _made(
     return ObjectRecord(
         bucket=place.name,
         key=key,
-        version_id=_shown(place, version_id),
+        version_id=shown_version_id(place, version_id),
         latest=True,
         kind=body.kind,
         size_bytes=body.size_bytes,
@@ -284,6 +286,6 @@ def _kept(version_id: str) -> str | None:
     return None if version_id == NULL_VERSION else version_id
 
 
-def _shown(place: BucketPlace, version_id: str | None) -> str | None:
+def shown_version_id(place: BucketPlace, version_id: str | None) -> str | None:
     """A version id as OSS answers it: none at all where there never was versioning."""
     return version_id or (NULL_VERSION if place.versioning else None)

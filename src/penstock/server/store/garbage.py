@@ -1,23 +1,16 @@
-"""
-Tidying: removing the files that nothing needs, and checking that everything needed is there.
-
-Rows are never removed here because bytes are missing: that is reported, and left to a person.
-"""
+"""Removing the files that nothing needs: those that rows let go of, and those that no row ever knew."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from threading import Event, Lock, Thread
 from typing import Any, Final
 
 import apsw
 
 from penstock.errors import StoreError
-from penstock.protocol.crc64 import crc64
 from penstock.server.store.blobs import BlobFiles
-from penstock.server.store.content import Horizon, read_segment
-from penstock.server.store.interface import Segment
-from penstock.server.store.records import CheckReport
+from penstock.server.store.content import Horizon
 from penstock.server.store.writer import ReaderPool, Writer
 
 _BATCH: Final = 500
@@ -112,74 +105,3 @@ def find_orphans(readers: ReaderPool, files: BlobFiles, blob_ids: Sequence[str])
         ]
 
     return readers.run("looking for orphans", unknown)
-
-
-def check(readers: ReaderPool, files: BlobFiles, horizon: Horizon, *, scrub: bool) -> CheckReport:
-    """Compares rows with files, counts with what they count, and, to scrub, bytes with their CRC-64."""
-    lease = horizon.lease()
-    try:
-        blobs, faults = readers.run("checking the store", _read_all)
-        missing, wrong_size, damaged = [], [], []
-        for blob_id, size_bytes, expected in blobs:
-            actual = files.size(blob_id)
-            if actual is None:
-                missing.append(blob_id)
-            elif actual != size_bytes:
-                wrong_size.append(blob_id)
-            elif scrub and _crc64_of(files, blob_id, size_bytes) != expected:
-                damaged.append(blob_id)
-        orphans = [
-            blob_id for shard in files.older_than(0) for blob_id in find_orphans(readers, files, shard)
-        ]
-    finally:
-        horizon.release(lease)
-    return CheckReport(
-        blob_count=len(blobs),
-        missing=tuple(missing),
-        wrong_size=tuple(wrong_size),
-        damaged=tuple(damaged),
-        orphans=tuple(orphans),
-        faults=faults,
-    )
-
-
-def _crc64_of(files: BlobFiles, blob_id: str, size_bytes: int) -> int:
-    value = 0
-    with files.open(blob_id) as file:
-        for chunk in read_segment(Segment(file, b"", 0, size_bytes)):
-            value = crc64(chunk, value)
-    return value
-
-
-def _read_all(connection: apsw.Connection) -> tuple[list[tuple[str, int, int]], tuple[str, ...]]:
-    rows: list[Any] = connection.execute("SELECT id, size, crc64 FROM blob ORDER BY id").fetchall()
-    return [(blob_id, size, int(crc)) for blob_id, size, crc in rows], tuple(_metadata_faults(connection))
-
-
-def _metadata_faults(connection: apsw.Connection) -> Iterator[str]:
-    for row in connection.execute("PRAGMA quick_check").fetchall():
-        if row[0] != "ok":
-            yield f"SQLite: {row[0]}"
-    for blob_id, refs, real in connection.execute(
-        "SELECT id, refs, coalesce(real, 0) FROM blob LEFT JOIN"
-        " (SELECT blob, count(*) AS real FROM segment GROUP BY blob) ON blob = id"
-        " WHERE refs <> coalesce(real, 0)"
-    ).fetchall():
-        yield f"blob {blob_id} counts {refs} segments and has {real}"
-    for segset, refs, real in connection.execute(
-        "SELECT id, refs, coalesce(real, 0) FROM segset LEFT JOIN (SELECT held, count(*) AS real FROM"
-        " (SELECT segset AS held FROM object UNION ALL SELECT segset FROM upload) GROUP BY held)"
-        " ON held = id WHERE refs <> coalesce(real, 0)"
-    ).fetchall():
-        yield f"segment set {segset} counts {refs} holders and has {real}"
-    wrong_length: list[Any] = connection.execute(
-        "SELECT bucket, key FROM object WHERE segset IS NOT NULL AND size <>"
-        " (SELECT coalesce(sum(length), 0) FROM segment WHERE segment.segset = object.segset)"
-    ).fetchall()
-    for bucket, key in wrong_length:
-        yield f"object {key.decode()!r} of bucket number {bucket} has pieces of another length"
-    for blob_id, segset in connection.execute(
-        "SELECT blob, segset FROM segment WHERE blob IS NOT NULL"
-        " AND NOT EXISTS (SELECT 1 FROM blob WHERE id = segment.blob)"
-    ).fetchall():
-        yield f"segment set {segset} needs blob {blob_id}, which has no row"

@@ -1,0 +1,218 @@
+"""
+The running transfers of this process, shown to the other processes of this user.
+
+While there is one, a file in the state directory says where this process can be spoken to, and a thread
+listens there. Both go with the last transfer. A killed process leaves the file behind; whoever looks next
+finds that the process is gone, and removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from penstock.client.control_messages import ProcessEntry
+from penstock.client.control_server import ControlServer
+from penstock.client.transfer import Transfer
+from penstock.files.durable import PRIVATE_FILE_MODE, make_private_directory
+from penstock.files.process import process_started
+from penstock.files.state_dir import StateDir
+
+MAX_SOCKET_PATH_BYTES = 100
+"""The system's own limit is 104 on macOS and 108 on Linux."""
+
+_SOCKET_DIRECTORY_PREFIX = "penstock-"
+_SUFFIX = ".json"
+
+
+class Registry:
+    """
+    Shows transfers while they run. Made by `registry_of`.
+
+    Args:
+        state: Where the file goes.
+    """
+
+    def __init__(self, state: StateDir) -> None:
+        self._state = state
+        self._lock = threading.Lock()
+        self._transfers: dict[str, Transfer] = {}
+        self._post: _Post | None = None
+
+    @contextmanager
+    def shown(self, transfer: Transfer) -> Iterator[None]:
+        """Show a transfer while the block runs. That it cannot be shown does not keep it from running."""
+        with self._lock:
+            self._transfers[transfer.transfer_id] = transfer
+            if self._post is None:
+                self._post = _Post.open(self._state, self)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._transfers.pop(transfer.transfer_id, None)
+                if not self._transfers and self._post is not None:
+                    self._post.close()
+                    self._post = None
+
+    def running(self) -> list[Transfer]:
+        """The transfers that run, the one that began first at the beginning."""
+        with self._lock:
+            return list(self._transfers.values())
+
+    def find(self, transfer_id: str) -> Transfer | None:
+        """The running transfer of this id, or None."""
+        return self._transfers.get(transfer_id)
+
+    def forget(self) -> None:
+        """Let go, in a forked process, of what is its parent's."""
+        self._lock = threading.Lock()
+        self._transfers = {}
+        if self._post is not None:
+            self._post.forget()
+            self._post = None
+
+
+class _Post:
+    """The file and the socket of a process, while it has transfers."""
+
+    def __init__(
+        self, entry_path: Path | None, socket_path: Path | None, server: ControlServer | None
+    ) -> None:
+        self._entry_path = entry_path
+        self._socket_path = socket_path
+        self._server = server
+
+    @classmethod
+    def open(cls, state: StateDir, registry: Registry) -> _Post:
+        directory = registry_directory(state)
+        socket_path: Path | None = None
+        listener: socket.socket | None = None
+        reason = ""
+        try:
+            make_private_directory(directory)
+        except OSError:  # then nobody can be told; the transfers run all the same
+            return cls(None, None, None)
+        try:
+            socket_path, listener = _listen(directory)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        entry_path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
+        entry = ProcessEntry(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            process_started=process_started(),
+            since=int(time.time()),
+            command=" ".join(sys.argv[:3])[:200],
+            socket_path=str(socket_path or ""),
+            reason=reason,
+        )
+        try:
+            _write_whole(entry_path, msgspec.json.encode(entry))
+        except OSError:
+            entry_path.unlink(missing_ok=True)
+            if listener is not None:
+                listener.close()
+            if socket_path is not None:
+                remove_socket(socket_path)
+            return cls(None, None, None)
+        server = ControlServer(listener, registry) if listener is not None else None
+        return cls(entry_path, socket_path, server)
+
+    def close(self) -> None:
+        if self._entry_path is not None:
+            with suppress(OSError):
+                self._entry_path.unlink(missing_ok=True)
+        if self._socket_path is not None:
+            remove_socket(self._socket_path)
+        if self._server is not None:
+            self._server.end()
+
+    def forget(self) -> None:
+        if self._server is not None:
+            self._server.forget()
+
+
+def registry_directory(state: StateDir) -> Path:
+    """Where the files are that say who runs transfers."""
+    return state.root / "running"
+
+
+def entry_paths(state: StateDir) -> list[Path]:
+    """All those files."""
+    return sorted(registry_directory(state).glob(f"*{_SUFFIX}"))
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket, and the directory that was made for it alone; nothing if they are gone."""
+    with suppress(OSError):
+        if path.parent.name.startswith(_SOCKET_DIRECTORY_PREFIX):
+            shutil.rmtree(path.parent)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _listen(directory: Path) -> tuple[Path, socket.socket]:
+    if not hasattr(socket, "AF_UNIX"):
+        raise OSError("this system has no Unix sockets")
+    path = directory / f"{os.getpid()}-{secrets.token_hex(4)}.sock"
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        # A directory that mkdtemp makes is this user's alone, like the one for which it stands in.
+        path = Path(tempfile.mkdtemp(prefix=_SOCKET_DIRECTORY_PREFIX)) / "control.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(PRIVATE_FILE_MODE)
+        listener.listen(16)
+    except OSError:
+        listener.close()
+        remove_socket(path)
+        raise
+    return path, listener
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file that nobody sees before it is whole. It need not survive a power loss: nor do we."""
+    temporary = path.with_suffix(".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+
+
+_REGISTRIES: weakref.WeakValueDictionary[Path, Registry] = weakref.WeakValueDictionary()
+_MAKING = threading.Lock()
+
+
+def registry_of(state: StateDir) -> Registry:
+    """The registry of this process for a state directory: all its clients share it."""
+    with _MAKING:
+        registry = _REGISTRIES.get(state.root)
+        if registry is None:
+            registry = _REGISTRIES[state.root] = Registry(state)
+        return registry
+
+
+def _forget_parent() -> None:
+    global _MAKING  # noqa: PLW0603 - another thread of the parent may have held it
+    _MAKING = threading.Lock()
+    for registry in list(_REGISTRIES.values()):
+        registry.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

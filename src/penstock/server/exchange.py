@@ -1,0 +1,205 @@
+"""One request and its answer, from the head to the last byte of the body."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from penstock.errors import ServiceError, StoreError
+from penstock.protocol.binding import ParameterUnreadable
+from penstock.protocol.error_table import fault
+from penstock.protocol.operation import Operation
+from penstock.protocol.xml import MAX_DOCUMENT_BYTES, XmlUnreadable
+from penstock.server import refusals
+from penstock.server.answers import base_headers, error_response
+from penstock.server.call import Call, Reply, Service
+from penstock.server.handlers import BODY_HANDLERS, HANDLERS
+from penstock.server.request import Request
+from penstock.server.response import Response
+from penstock.server.store.faults import StoreFault
+from penstock.server.store.interface import StagedBlob
+from penstock.server.traffic import bytes_per_s
+
+logger = logging.getLogger("penstock.server")
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Exchange:
+    """
+    One request and its answer, while the body is still coming.
+
+    Its methods may be called from any thread; whoever closes it waits for what another is doing with it,
+    and what comes after that is left aside.
+
+    Attributes:
+        response: The answer, once it is known; further bytes of the body change nothing.
+        bytes_per_s: Speed limit that the caller asked for its body, or None.
+    """
+
+    def __init__(self, service: Service, request: Request, request_id: str) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.response: Response | None = None
+        self.path: dict[str, str] = {}
+        self.query: Sequence[tuple[str, str | None]] = ()
+        self.headers: Mapping[str, str] = request.headers
+        self.bytes_per_s: float | None = None
+        self._service = service
+        self._operation: Operation | None = None
+        self._call: Call[Any] | None = None
+        self._document = bytearray()
+        self._staged: StagedBlob | None = None
+        self._release: Callable[[], None] | None = None
+        self._left = 0
+        self._in_hand = threading.RLock()
+        self._closed = False
+
+    def begin(self, operation: Operation, call: Call[Any]) -> None:
+        """Makes ready for the body that this operation takes."""
+        self._operation, self._call = operation, call
+        if operation.body != "stream":
+            return
+        acceptance = BODY_HANDLERS[operation.request].accept(call)
+        self._release = acceptance.release
+        self._left = acceptance.most_bytes
+        announced = self.request.body_bytes
+        if announced is not None and announced > self._left:
+            raise fault("EntityTooLarge", ProposedSize=announced, MaxSizeAllowed=self._left)
+        self.bytes_per_s = bytes_per_s(call.asked.traffic_limit)
+        self._staged = call.store.stage(announced)
+
+    def receive(self, pieces: Sequence[Buffer]) -> None:
+        """Takes the next bytes of the body; they may change after this returns."""
+        with self._in_hand:
+            if self.response is None and not self._closed:
+                self.guard(lambda: self._take(pieces))
+
+    def finish(self) -> Response:
+        """All of the body has come: does what was asked, and answers."""
+        with self._in_hand:
+            if self._closed and self.response is None:
+                return self.cut_short(stalled=False)
+            if self.response is None:
+                self.guard(lambda: self._answer(self._carry_out()))
+            assert self.response is not None
+            return self.response
+
+    def close(self) -> None:
+        """Forgets what was received and did not become anything; may be called again."""
+        with self._in_hand:
+            self._closed = True
+            if self._staged is not None:
+                self._staged.discard()
+                self._staged = None
+            if self._release is not None:
+                self._release()
+                self._release = None
+
+    def cut_short(self, *, stalled: bool) -> Response:
+        """The answer to a body that ended before it was complete: nothing is stored."""
+        self.close()
+        return self._refuse(fault("RequestTimeout") if stalled else fault("IncompleteBody"), close=True)
+
+    def guard(self, step: Callable[[], None]) -> None:
+        """Carry out a step; what it refuses becomes the answer."""
+        try:
+            step()
+        except ServiceError as error:
+            self.response = self._refuse(error)
+        except StoreFault as error:
+            self.response = self._refuse(refusals.refusal_of_store(error))
+        except ParameterUnreadable as error:
+            self.response = self._refuse(refusals.refusal_of_parameter(error))
+        except XmlUnreadable as error:
+            self.response = self._refuse(refusals.refusal_of_document(error))
+        except StoreError as error:
+            logger.error("%s %s: %s", self.request.method, self.request.path, error.message)
+            self.response = self._refuse(fault("InternalError", message=error.message))
+        except Exception:
+            # The wall of the app: what nobody foresaw is logged, and answered with 500.
+            logger.exception("%s %s failed", self.request.method, self.request.path)
+            self.response = self._refuse(fault("InternalError"))
+
+    def decode(self, operation: Operation, body: bytes | None) -> Any:
+        """What is asked, read from the message."""
+        return operation.request_from_wire(self.query, self.headers, body, **self.path)
+
+    def _take(self, pieces: Sequence[Buffer]) -> None:
+        assert self._operation is not None
+        size = sum(len(piece) for piece in pieces)
+        if self._staged is None:
+            if self._operation.body == "xml" and len(self._document) + size > MAX_DOCUMENT_BYTES:
+                raise fault("MalformedXML", ErrorDetail=f"The body has more than {MAX_DOCUMENT_BYTES} bytes")
+            # A body that the call has no use for is taken and left aside.
+            if self._operation.body == "xml":
+                for piece in pieces:
+                    self._document += piece
+            return
+        self._left -= size
+        if self._left < 0:
+            raise fault("EntityTooLarge")
+        for piece in pieces:
+            self._staged.write(piece)
+
+    def _carry_out(self) -> Reply:
+        operation, call = self._operation, self._call
+        assert operation is not None
+        assert call is not None
+        if self._staged is not None:
+            _check_digests(self._staged, self.headers)
+            reply = BODY_HANDLERS[operation.request].store(call, self._staged)
+        else:
+            if operation.body == "xml":
+                call = self._with_document(operation, call)
+            reply = HANDLERS[operation.request](call)
+        return reply if isinstance(reply, Reply) else Reply(reply)
+
+    def _with_document(self, operation: Operation, call: Call[Any]) -> Call[Any]:
+        body = bytes(self._document)
+        given = self.headers.get("content-md5")
+        if given is not None and given != base64.b64encode(hashlib.md5(body).digest()).decode():
+            raise fault("InvalidDigest")
+        if given is None and operation.needs_content_md5:
+            raise fault("MissingArgument", ArgumentName="Content-MD5")
+        asked = self.decode(operation, body or None)
+        return Call(asked, call.http, call.caller, call.service, call.base, call.request_id, call.bucket)
+
+    def _answer(self, reply: Reply) -> None:
+        assert self._operation is not None
+        wire = self._operation.result_to_wire(reply.result)
+        headers = {**wire.headers, **reply.headers, **self._base_headers()}
+        body = reply.body if reply.body is not None else wire.body
+        if wire.body is not None and reply.body is None:
+            headers["content-type"] = "application/xml"
+        if self.request.method == "HEAD" and body is not None:
+            body = None
+        self.response = Response(
+            reply.status or self._operation.status, headers, body, bytes_per_s=reply.bytes_per_s
+        )
+
+    def _base_headers(self) -> dict[str, str]:
+        return base_headers(self.request_id, self._service.clock())
+
+    def _refuse(self, error: ServiceError, *, close: bool = False) -> Response:
+        host = self.request.headers.get("host", "")
+        response = error_response(
+            error, self.request.method, host, self.request_id, self._service.clock(), close=close
+        )
+        if error.code == "PositionNotEqualToLength" and "key" in self.path:
+            length = self._service.store.head_object(self.path["bucket"], self.path["key"]).size_bytes
+            response.headers["x-oss-next-append-position"] = str(length)
+        return response
+
+
+def _check_digests(staged: StagedBlob, headers: Mapping[str, str]) -> None:
+    md5 = headers.get("content-md5")
+    crc64 = headers.get("x-oss-hash-crc64ecma")
+    if md5 is not None and md5 != base64.b64encode(staged.md5).decode():
+        raise fault("InvalidDigest")
+    if crc64 is not None and crc64 != str(staged.crc64):
+        raise fault("InvalidCRC64")

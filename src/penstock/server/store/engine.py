@@ -1,0 +1,99 @@
+"""What every call of the local store goes through: the writer, the readers, the files, the garbage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from penstock.server.store.blobs import BlobFiles, LocalStagedBlob
+from penstock.server.store.content import Horizon, ManifestCache
+from penstock.server.store.garbage import GarbageCollector
+from penstock.server.store.interface import StagedBlob
+from penstock.server.store.lock import DirectoryLock
+from penstock.server.store.schema import Durability, connect
+from penstock.server.store.writer import ReaderPool, Transaction, Writer, last_garbage_id
+
+METADATA_NAME = "metadata.sqlite3"
+
+T = TypeVar("T")
+
+
+class Engine:
+    """
+    An open data directory, which this process has locked.
+
+    Args:
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, directory: Path, durability: Durability, clock: Callable[[], float]) -> None:
+        self._durability = durability
+        self._clock = clock
+        self._manifests = ManifestCache()
+        with ExitStack() as undo:
+            lock = DirectoryLock(directory)
+            undo.callback(lock.close)
+            self._files = BlobFiles(directory, durability)
+            self._files.remove_leftovers()
+            metadata = directory / METADATA_NAME
+            connection = connect(metadata, durability, read_only=False)
+            self._horizon = Horizon(last_garbage_id(connection))
+            self._writer = Writer(connection, self._committed)
+            undo.callback(self._writer.close)
+            self._readers = ReaderPool(lambda: connect(metadata, durability, read_only=True))
+            undo.callback(self._readers.close)
+            self._garbage = GarbageCollector(self._writer, self._readers, self._files, self._horizon)
+            undo.callback(self._garbage.close)
+            self._garbage.wake()
+            self._undo = undo.pop_all()
+
+    def close(self) -> None:
+        self._undo.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _read(self, what: str, query: Transaction[T]) -> T:
+        return self._readers.run(what, query)
+
+    def _write(self, what: str, transaction: Transaction[T]) -> T:
+        return self._writer.run(what, transaction)
+
+    def _committed(self, garbage_id: int) -> None:
+        if garbage_id != self._horizon.last_id:
+            self._horizon.advance(garbage_id)
+            self._garbage.wake()
+
+    def _seal(self, staged: StagedBlob) -> LocalStagedBlob:
+        if not isinstance(staged, LocalStagedBlob):
+            raise TypeError(f"bytes staged by another store: {staged!r}")
+        staged.seal()
+        return staged
+
+    def _use_up(self, blob: LocalStagedBlob, what: str, transaction: Transaction[T]) -> T:
+        try:
+            call = self._writer.submit(what, transaction)
+        except BaseException:
+            blob.discard()
+            raise
+        # From here on only a certain roll-back makes it garbage; in doubt the file stays, as an orphan.
+        blob.hand_over()
+        try:
+            made = call.wait()
+        except BaseException:
+            if call.rolled_back:
+                blob.take_back(rolled_back=True)
+            raise
+        blob.take_back(rolled_back=False)
+        return made
