@@ -48,5 +48,15 @@ format: $(VENV)/.check  ## put the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+$(VENV)-bench/.done: pyproject.toml | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)-bench
+	@$(VENV)-bench/bin/python -m pip --disable-pip-version-check -q install --upgrade "pip>=25.1"
+	@$(VENV)-bench/bin/python -m pip --disable-pip-version-check -q install -e . --group bench
+	@touch $@
+
+bench: $(VENV)-bench/.done  ## measure speed and stopping, beside other clients (minutes)
+	@$(VENV)-bench/bin/python bench/throughput.py
+	@$(VENV)-bench/bin/python bench/abort.py
+
 clean:  ## remove what the other targets made
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VENV)-bench bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -103,9 +103,7 @@ def _wait_until_silent(client: penstock.Client, connections: int) -> None:
 
 def _arrived(client: penstock.Client, scene: Scene, requests: int) -> bool:
     transport = client._requester._transport
-    return not scene.sends or (
-        transport.requests_started > requests and len(transport._pool) == scene.keeps
-    )
+    return not scene.sends or (transport.requests_started > requests and len(transport._pool) == scene.keeps)
 
 
 def _large_retry_budget(client: penstock.Client) -> None:
@@ -324,7 +322,10 @@ def main() -> None:
             report.print_table(
                 f"Stopping others, by the best means they have (waited for {chosen.patience:g} s at most)",
                 ["client", "means", "state", "call ended after", "connection gone after"],
-                [[one["client"], one["means"], one["state"], one["call"], one["connection"]] for one in peers],
+                [
+                    [one["client"], one["means"], one["state"], one["call"], one["connection"]]
+                    for one in peers
+                ],
             )
     path = report.write_json("abort", {"surroundings": surroundings, "penstock": results, "peers": peers})
     print(f"\n{path}")

@@ -51,9 +51,7 @@ _BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-def _attend(
-    sock: socket.socket, behave: Behaviour, context: ssl.SSLContext | None, pipe: Connection
-) -> None:
+def _attend(sock: socket.socket, behave: Behaviour, context: ssl.SSLContext | None, pipe: Connection) -> None:
     with sock:
         with suppress(OSError):
             if context is None:

@@ -45,7 +45,8 @@ with penstock.Client() as client:
                 progress=note if slow else None,
             )
         )
-    begun.wait()
+    while not begun.wait(0.1) and not calls[1].done():
+        pass
 
     # Each call has a hand of its own. This stops one, and nothing else.
     calls[1].abort()

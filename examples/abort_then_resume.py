@@ -38,7 +38,8 @@ with penstock.Client() as client:
             go_on.wait()
 
     transfer = client.upload(file, target, part_bytes=512 * 1024, progress=hold_at_a_quarter)
-    a_quarter.wait()
+    while not a_quarter.wait(0.1) and not transfer.done():
+        pass
     transfer.abort()  # returns at once; nothing more is sent
     go_on.set()
 

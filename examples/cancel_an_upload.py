@@ -35,7 +35,8 @@ with penstock.Client() as client:
     transfer = client.upload(
         content, f"oss://{bucket}/{key}", part_bytes=512 * 1024, progress=hold_at_a_quarter
     )
-    a_quarter.wait()
+    while not a_quarter.wait(0.1) and not transfer.done():
+        pass
     upload_id = transfer.upload_id
     print("UploadId:", upload_id)
 

@@ -8,62 +8,108 @@ Example:
         client.resume(transfer.resume_token).result()        # goes on where it stopped
 """
 
-from penstock.client.aio import AsyncClient, AsyncObjectBody, AsyncTransfer
-from penstock.client.call import Call
-from penstock.client.client import Client
-from penstock.client.credentials import Credentials
-from penstock.client.object_body import ObjectBody
-from penstock.client.outcome import Outcome
-from penstock.client.presign import PresignedUrl
-from penstock.client.retry import RetryPolicy
-from penstock.client.scope import abort_scope
-from penstock.client.transfer import Transfer
-from penstock.errors import (
-    NOT_SENT,
-    STOPPED_IN_FLIGHT,
-    Aborted,
-    ChecksumMismatch,
-    Committed,
-    Conflict,
-    ConnectFailed,
-    ConnectionLost,
-    CredentialsMissing,
-    Forbidden,
-    IncompleteUpload,
-    InvalidInput,
-    JournalLocked,
-    JournalUnreadable,
-    MalformedResponse,
-    NameNotResolved,
-    NetworkError,
-    NoSuchBucket,
-    NoSuchKey,
-    NoSuchUpload,
-    NotFound,
-    NotModified,
-    PenstockError,
-    PreconditionFailed,
-    ProxyRefused,
-    ServiceError,
-    ServiceUnavailable,
-    SourceChanged,
-    SourceEndedEarly,
-    SourceError,
-    SourceGrew,
-    SourceUnreadable,
-    StoreError,
-    TargetChanged,
-    TimedOut,
-    TlsFailed,
-    TransferError,
-    UploadLost,
-)
-from penstock.net.settings import NetSettings
-from penstock.transfer.outcome import CleanUp, Stored
-from penstock.transfer.progress import Progress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from penstock.version import VERSION
 
+if TYPE_CHECKING:
+    from penstock.client.aio import AsyncClient, AsyncObjectBody, AsyncTransfer
+    from penstock.client.call import Call
+    from penstock.client.client import Client
+    from penstock.client.credentials import Credentials
+    from penstock.client.object_body import ObjectBody
+    from penstock.client.outcome import Outcome
+    from penstock.client.presign import PresignedUrl
+    from penstock.client.retry import RetryPolicy
+    from penstock.client.scope import abort_scope
+    from penstock.client.transfer import Transfer
+    from penstock.errors import (
+        NOT_SENT,
+        STOPPED_IN_FLIGHT,
+        Aborted,
+        ChecksumMismatch,
+        Committed,
+        Conflict,
+        ConnectFailed,
+        ConnectionLost,
+        CredentialsMissing,
+        Forbidden,
+        IncompleteUpload,
+        InvalidInput,
+        JournalLocked,
+        JournalUnreadable,
+        MalformedResponse,
+        NameNotResolved,
+        NetworkError,
+        NoSuchBucket,
+        NoSuchKey,
+        NoSuchUpload,
+        NotFound,
+        NotModified,
+        PenstockError,
+        PreconditionFailed,
+        ProxyRefused,
+        ServiceError,
+        ServiceUnavailable,
+        SourceChanged,
+        SourceEndedEarly,
+        SourceError,
+        SourceGrew,
+        SourceUnreadable,
+        StoreError,
+        TargetChanged,
+        TimedOut,
+        TlsFailed,
+        TransferError,
+        UploadLost,
+    )
+    from penstock.net.settings import NetSettings
+    from penstock.transfer.outcome import CleanUp, Stored
+    from penstock.transfer.progress import Progress
+
 __version__ = VERSION
+
+# Each name is imported when it is first asked for: `penstock --help` needs none of them.
+_PLACES = {
+    "penstock.client.aio": "AsyncClient AsyncObjectBody AsyncTransfer",
+    "penstock.client.call": "Call",
+    "penstock.client.client": "Client",
+    "penstock.client.credentials": "Credentials",
+    "penstock.client.object_body": "ObjectBody",
+    "penstock.client.outcome": "Outcome",
+    "penstock.client.presign": "PresignedUrl",
+    "penstock.client.retry": "RetryPolicy",
+    "penstock.client.scope": "abort_scope",
+    "penstock.client.transfer": "Transfer",
+    "penstock.errors": """
+        NOT_SENT STOPPED_IN_FLIGHT Aborted ChecksumMismatch Committed
+        Conflict ConnectFailed ConnectionLost CredentialsMissing Forbidden
+        IncompleteUpload InvalidInput JournalLocked JournalUnreadable MalformedResponse
+        NameNotResolved NetworkError NoSuchBucket NoSuchKey NoSuchUpload
+        NotFound NotModified PenstockError PreconditionFailed ProxyRefused
+        ServiceError ServiceUnavailable SourceChanged SourceEndedEarly SourceError
+        SourceGrew SourceUnreadable StoreError TargetChanged TimedOut
+        TlsFailed TransferError UploadLost
+    """,
+    "penstock.net.settings": "NetSettings",
+    "penstock.transfer.outcome": "CleanUp Stored",
+    "penstock.transfer.progress": "Progress",
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACE_OF.get(name)
+    if place is None:
+        raise AttributeError(f"module 'penstock' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(place), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "NOT_SENT",

@@ -23,8 +23,16 @@ class Door(Interceptor):
     def __init__(self) -> None:
         self.parts_received: list[int] = []
         self.let_through: int | None = None
+        self.hold_downloads = False
+        self.downloads_held = 0
+        self.puts_begun = 0
 
     async def on_head(self, seen: Seen) -> Response | None:
+        if seen.request.method == "PUT" and seen.request.path.endswith("/stream"):
+            self.puts_begun += 1
+        if seen.request.method == "GET" and self.hold_downloads:
+            self.downloads_held += 1
+            await asyncio.Event().wait()
         if "partNumber" in seen.request.query and self.let_through is not None:
             if self.let_through <= 0:
                 # Never answered: only an abort of the client ends this request.

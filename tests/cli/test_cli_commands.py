@@ -176,6 +176,7 @@ def test_serve_prints_an_environment_that_works_and_ends_with_a_signal(world, tm
     exports = {}
     while "OSS_ACCESS_KEY_SECRET" not in exports:
         line = server.stdout.readline()
+        assert line, server.stderr.read()
         if line.startswith("export "):
             name, _, text = line.removeprefix("export ").strip().partition("=")
             exports[name] = text
@@ -193,6 +194,7 @@ def test_serve_prints_an_environment_that_works_and_ends_with_a_signal(world, tm
 def test_serve_shows_no_secret_that_was_given(world):
     server = world.start("serve", "--port", "0")
     while b"OSS_REGION" not in (line := server.stdout.readline()):
+        assert line
         assert b"not-a-secret" not in line
     server.send_signal(signal.SIGTERM)
     output, errors = server.communicate(timeout=20)

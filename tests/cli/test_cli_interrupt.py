@@ -161,6 +161,7 @@ def test_an_interrupted_batch_goes_on_with_the_printed_command(world, eventually
     process = world.start("cp", "-r", "tree", "oss://bucket/", "--part-size", "128K", "--no-progress")
     # The small one is a part of its own.
     eventually(lambda: stored_parts(world) == LET_THROUGH - 1)
+    eventually(lambda: world.client.object_exists("bucket", "a-small"))
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE_S)
     world.door.let_through = None
@@ -172,3 +173,34 @@ def test_an_interrupted_batch_goes_on_with_the_printed_command(world, eventually
     assert b"1 were there already" in done.stdout
     assert world.read("big.bin") == big.read_bytes()
     assert world.uploads() == []
+
+
+def test_an_interrupted_download_leaves_neither_file_nor_scratch(world, eventually):
+    world.client.put_object("bucket", "big", b"x" * 1000)
+    world.door.hold_downloads = True
+    process = world.start("cp", "oss://bucket/big", "back.bin")
+    eventually(lambda: world.door.downloads_held == 1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == -signal.SIGINT
+    assert errors.decode().splitlines()[-1].endswith("cp oss://bucket/big back.bin")
+    assert list(world.folder.iterdir()) == []
+
+
+def test_an_interrupted_stream_leaves_no_object(world, eventually):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "penstock.cli", "cp", "-", "oss://bucket/stream"],
+        env={**os.environ, **world.environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"x" * 600_000)
+    process.stdin.flush()
+    # Standard input stays open: the reading thread hangs in a read that nothing can interrupt.
+    eventually(lambda: world.door.puts_begun == 1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_S) == -signal.SIGINT
+    process.communicate(timeout=PATIENCE_S)
+    assert not world.client.object_exists("bucket", "stream")

@@ -20,12 +20,12 @@ def halted(world, key: str = "big.bin", size_bytes: int = 5 * PART_BYTES):
     def hold(progress) -> None:
         if progress.acknowledged_bytes >= 2 * PART_BYTES:
             enough.set()
-            go_on.wait()
+            go_on.wait(20)
 
     transfer = world.client.upload(
         file, f"oss://bucket/{key}", part_bytes=PART_BYTES, parallel=1, progress=hold
     )
-    enough.wait()
+    assert enough.wait(20)
     transfer.abort()
     go_on.set()
     assert transfer.outcome().aborted

@@ -17,7 +17,7 @@ from penstock.cli.amounts import (
     size_bytes,
     time_text,
 )
-from penstock.cli.cp import _without_secrets
+from penstock.cli.cp import without_secrets
 from penstock.cli.meter import LineMeter, Reading, Speed, bar_line, figures
 from penstock.cli.uploads_show import ranges_text
 from penstock.transfer.progress import Progress
@@ -116,6 +116,6 @@ def test_no_secret_is_ever_printed_again(secret):
         ["--sts-token", secret],
         [f"-t{secret}"],
     ):
-        again = _without_secrets(["cp", *words, "SRC", "DST"])
+        again = without_secrets(["cp", *words, "SRC", "DST"])
         assert not any(secret in word for word in again)
         assert again[-2:] == ["SRC", "DST"]

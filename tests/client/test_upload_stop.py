@@ -113,7 +113,8 @@ def test_resume_sends_exactly_what_is_missing(scene, stored):
 
 
 def test_all_parts_stored_and_only_complete_is_missing(scene):
-    fault = scene.faults.on("CompleteMultipartUpload").answer(403, "AccessDenied")
+    # The last look at the target, right before Complete.
+    fault = scene.faults.on("HeadObject", nth=2).answer(403, "AccessDenied")
     transfer = scene.begin(stored=ALL)
     assert isinstance(transfer.outcome(PATIENCE_S).error, penstock.Forbidden)
     assert fault.hits == 1

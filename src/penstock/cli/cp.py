@@ -137,10 +137,15 @@ class CopyRun:
                         meter.show(self._reading(batch))
                 if self._count:
                     meter.show(self._reading(batch))
-            if interruption.happened and (self._stopped or not self._failed):
-                self._say_how_to_go_on(interruption.elapsed_s)
-                interruption.raise_again()
-        return self._summarise(time.monotonic() - begun_s)
+            elapsed_s = interruption.elapsed_s if interruption.happened else 0.0
+        if self._stopped:
+            self._say_how_to_go_on(elapsed_s)
+            code: int = ExitCode.INTERRUPTED
+        else:
+            # Everything had ended before the signal could stop it: that is told as what it is.
+            code = self._summarise(time.monotonic() - begun_s)
+        interruption.raise_again()
+        return code
 
     def _note(self, ended: Ended) -> None:
         match ended.error:
@@ -236,7 +241,7 @@ class CopyRun:
         click.echo(f"{program} {again}", err=True)
 
     def _command_again(self) -> str:
-        words = _without_secrets(self._options.arguments)
+        words = without_secrets(self._options.arguments)
         if self._plan.recursive and not self._plan.options.update:
             at = words.index("cp") + 1
             words = [*words[:at], "-u", *words[at:]]
@@ -281,7 +286,7 @@ def _without_place(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def _without_secrets(arguments: Sequence[str]) -> list[str]:
+def without_secrets(arguments: Sequence[str]) -> list[str]:
     """The words as they were typed, with a variable's name in place of a secret."""
     words: list[str] = []
     secret_follows = False

@@ -13,6 +13,7 @@ from penstock.cli.ending import ExitCode, error_lines, exit_code_of
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, open_client, oss_command
 from penstock.errors import PenstockError
+from penstock.files.state_dir import StateDir
 from penstock.protocol import dates
 from penstock.protocol.limits import MAX_CLOCK_SKEW_S
 
@@ -51,6 +52,7 @@ def command(options: Options) -> int:
             "region_from": settings.region_from,
             "credentials_from": settings.credentials_from,
             "access_key": _key_text(settings.credentials),
+            "state_dir": str(StateDir().root),
         }
         for label, value, where in (
             ("endpoint", fields["endpoint"], settings.endpoint_from),
@@ -58,6 +60,7 @@ def command(options: Options) -> int:
             ("keys", fields["access_key"], settings.credentials_from),
         ):
             _tell(options, label, f"{value}{f'  (from {where})' if where else ''}")
+        _tell(options, "journals", f"{StateDir().root}")
         code = _ask(client, options, fields)
     if options.json:
         echo_json(fields)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 import click
 
-from penstock.cli.amounts import bytes_text, clock_text, count_text, share_text
+from penstock.cli.amounts import bytes_text, clock_text, share_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -198,11 +198,6 @@ def open_meter(*, shown: bool, stream: TextIO | None = None) -> Meter:
     context = click.get_current_context(silent=True)
     color = context is None or context.color is not False
     return BarMeter(stream, color=color) if stream.isatty() else LineMeter(stream)
-
-
-def files_text(count: int) -> str:
-    """Such as ``12 files``."""
-    return count_text(count, "file")
 
 
 def _short(name: str) -> str:

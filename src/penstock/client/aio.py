@@ -9,16 +9,21 @@ its task.
 from __future__ import annotations
 
 import asyncio
+import os
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from functools import wraps
 from itertools import islice
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from weakref import WeakKeyDictionary
 
 from penstock.client.call import Call
 from penstock.client.caller import Caller
 from penstock.client.client import Client
+from penstock.client.copies import CopyOptions
+from penstock.client.downloads import DownloadOptions
 from penstock.client.object_body import CHUNK_BYTES, ObjectBody
 from penstock.client.outcome import Outcome
 from penstock.client.part_source import UploadSource
@@ -228,10 +233,20 @@ class AsyncClient:
         """Begin an upload of any size; the arguments are those of `Client.upload`."""
         return AsyncTransfer(await asyncio.to_thread(self.client.upload, source, target, **options))
 
+    async def download(
+        self, source: str, path: str | os.PathLike[str], **options: Unpack[DownloadOptions]
+    ) -> AsyncTransfer:
+        """Begin a download of any size; the arguments are those of `Client.download`."""
+        return AsyncTransfer(await self._run(Client.download, source, path, **options))
+
+    async def copy(self, source: str, target: str, **options: Unpack[CopyOptions]) -> AsyncTransfer:
+        """Begin to copy an object of any size; the arguments are those of `Client.copy`."""
+        return AsyncTransfer(await self._run(Client.copy, source, target, **options))
+
     async def resume(
         self, what: str, source: UploadSource | None = None, **options: Unpack[ResumeOptions]
     ) -> AsyncTransfer:
-        """Go on with an upload that was stopped; the arguments are those of `Client.resume`."""
+        """Go on with a transfer that was stopped; the arguments are those of `Client.resume`."""
         return AsyncTransfer(await asyncio.to_thread(self.client.resume, what, source, **options))
 
     def disable_requests(self) -> None:
@@ -295,19 +310,39 @@ async def _quiet(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop)
 def _done(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
     """A future of the loop that is done when the other is; cancelling it does nothing to the other."""
     done: asyncio.Future[None] = loop.create_future()
-
-    def tell() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    def end(_: object) -> None:
-        try:
-            loop.call_soon_threadsafe(tell)
-        except RuntimeError:  # the loop is closed; nobody waits any more
-            pass
-
-    running.add_done_callback(end)
+    ends = _ENDS.get(loop)
+    if ends is None:
+        ends = _ENDS[loop] = _Ends()
+    running.add_done_callback(lambda _: ends.tell(done, loop))
     return done
+
+
+class _Ends:
+    """What has ended on other threads and a loop does not know yet: it is woken once for all of them."""
+
+    def __init__(self) -> None:
+        self._ended: deque[asyncio.Future[None]] = deque()
+        self._woken = False
+
+    def tell(self, done: asyncio.Future[None], loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop end a future of its own; from any thread."""
+        self._ended.append(done)
+        if not self._woken:
+            self._woken = True
+            try:
+                loop.call_soon_threadsafe(self._pass_on)
+            except RuntimeError:  # the loop is closed; nobody waits any more
+                pass
+
+    def _pass_on(self) -> None:
+        self._woken = False  # first, so that what ends from here on wakes the loop again
+        while self._ended:
+            done = self._ended.popleft()
+            if not done.done():
+                done.set_result(None)
+
+
+_ENDS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Ends] = WeakKeyDictionary()
 
 
 class _Pulled:

@@ -30,7 +30,7 @@ from penstock.client.scope import PROCESS
 from penstock.client.settings import resolve_settings
 from penstock.client.signer import SignatureVersion, Signer
 from penstock.client.switch import Switch
-from penstock.client.uploads import UploadTransfers
+from penstock.client.transfers import TransferCalls
 from penstock.client.waiting import HEARING_S
 from penstock.client.workers import Workers
 from penstock.errors import CredentialsMissing, InvalidInput
@@ -47,7 +47,7 @@ _MOST_ERRANDS = 256
 
 
 class Client(
-    ObjectCalls, MultipartCalls, ListingCalls, BucketCalls, DescriptionCalls, PresignCalls, UploadTransfers
+    ObjectCalls, MultipartCalls, ListingCalls, BucketCalls, DescriptionCalls, PresignCalls, TransferCalls
 ):
     """
     A client of OSS. Safe to use from any number of threads; close it, or use it as a context manager.

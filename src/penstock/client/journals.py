@@ -11,7 +11,7 @@ import msgspec
 from penstock.errors import JournalUnreadable, TransferError
 from penstock.files.journal_file import JournalFile, read_journal
 from penstock.files.state_dir import StateDir
-from penstock.transfer.journal import JournalView, TransferKind, journal_view, records
+from penstock.transfer.journal import EndKind, JournalView, TransferKind, journal_view, records
 
 
 class UnfinishedUpload(msgspec.Struct, frozen=True):
@@ -81,6 +81,11 @@ class Journals:
         to_key = [upload for upload in found if upload.view.intent.kind is not TransferKind.DOWNLOAD]
         return max(to_key or found, key=_started_at, default=None)
 
+    def of_pending_cancel(self, endpoint: str, bucket: str, key: str) -> UnfinishedUpload | None:
+        """The upload to a key that was cancelled last, and whose cancel OSS has not confirmed yet."""
+        found = self._of_key(endpoint, bucket, key, EndKind.CANCEL_PENDING)
+        return max(found, key=_started_at, default=None)
+
     def of_download(
         self, endpoint: str, bucket: str, key: str, version_id: str, path: str
     ) -> UnfinishedUpload | None:
@@ -93,12 +98,14 @@ class Journals:
         ]
         return max(found, key=_started_at, default=None)
 
-    def _of_key(self, endpoint: str, bucket: str, key: str) -> list[UnfinishedUpload]:
+    def _of_key(
+        self, endpoint: str, bucket: str, key: str, end: EndKind | None = None
+    ) -> list[UnfinishedUpload]:
         wanted = (endpoint, bucket, key)
         return [
             one
             for one in self.unfinished()
-            if one.view.end is None
+            if (one.view.end.kind if one.view.end else None) is end
             and (one.view.intent.endpoint, one.view.intent.bucket, one.view.intent.key) == wanted
         ]
 

@@ -135,10 +135,10 @@ class PartialFile:
     def _discard(self) -> on.Event:
         self.close()
         try:
-            DownloadTarget.discard_job(self._path, self._job_id)
+            was_there = DownloadTarget.discard_job(self._path, self._job_id)
         except TransferError as error:
             return on.DiscardPartialFailed(error=error)
-        return on.PartialDiscarded()
+        return on.PartialDiscarded(was_there=was_there)
 
     def _crc64(self, fill: Fill, size_bytes: int, latch: Latch) -> int:
         total = 0

@@ -71,3 +71,6 @@ class SingleCopy(SingleRequest):
             crc64=self._source.found.crc64,
             started_at=self._started_at - CLOCK_SLACK_S,
         )
+
+    def _let_go(self) -> None:
+        self._source.close()

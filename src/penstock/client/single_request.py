@@ -69,6 +69,7 @@ class SingleRequest(ABC):
     def _proof(self) -> Proof:
         """By what the object is known to be the one that this request made."""
 
+    @abstractmethod
     def _let_go(self) -> None:
         """Close what the transfer had open."""
 

@@ -155,7 +155,7 @@ class UploadTransfers(Caller):
                 source=parts.identity,
                 total_bytes=parts.total_bytes,
                 part_bytes=part_bytes,
-                options=_journaled_options(url, fields, ownership_token),
+                options=journaled_options(url, fields, ownership_token),
             )
             settings = UploadSettings(
                 parallel=parallel or suggested_parallel(plan),
@@ -263,7 +263,7 @@ class UploadTransfers(Caller):
 
     # --- how
 
-    def _beginning(self, what: str) -> tuple[Path | None, Beginning]:
+    def _beginning(self, what: str, *, to_cancel: bool = False) -> tuple[Path | None, Beginning]:
         """The journal, if there is one, and what else is known."""
         if what.strip().startswith(tokens.PREFIX):
             token = tokens.decode(what)
@@ -277,12 +277,15 @@ class UploadTransfers(Caller):
         url = parse_url(what)
         if not url.bucket or not url.key:
             raise InvalidInput(f"{what[:80]!r} names no object", advice="Name it: oss://bucket/key.")
-        known = self._journals.of_target(str(self.settings.endpoint), url.bucket, url.key)
+        target = (str(self.settings.endpoint), url.bucket, url.key)
+        known = self._journals.of_target(*target)
+        if known is None and to_cancel:
+            known = self._journals.of_pending_cancel(*target)
         return (known.path, FromJournal(known.view)) if known else (None, FromKey())
 
     def _without_source(self, what: str, first: Event | None, *, resolve_only: bool) -> Outcome:
         """Run the machine of an upload to an end for which its bytes are not needed."""
-        path, beginning = self._beginning(what)
+        path, beginning = self._beginning(what, to_cancel=first is not None)
         file: JournalFile | None = None
         if path is not None:
             file, view = self._journals.open(path)
@@ -411,7 +414,7 @@ def _named_source(what: str, source: UploadSource | None, beginning: Beginning) 
     )
 
 
-def _journaled_options(url: OssUrl, fields: dict[str, Any], ownership_token: str) -> records.ObjectOptions:
+def journaled_options(url: OssUrl, fields: dict[str, Any], ownership_token: str) -> records.ObjectOptions:
     """What Initiate shall say, as headers: they mean the same to any later version."""
     request = InitiateMultipartUpload(bucket=url.bucket, key=url.key, **fields)
     headers = dict(OPERATIONS.of(request).to_wire(request).headers)

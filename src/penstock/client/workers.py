@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 from penstock.client.waiting import HEARING_S
 from penstock.errors import InvalidInput
@@ -24,33 +24,31 @@ class Workers:
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
-        self._work: deque[Callable[[], None]] = deque()
-        self._changed_lock = threading.Lock()
-        self._changed = threading.Condition(self._changed_lock)
+        # None tells one thread to end.
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._idle = 0
-        self._busy = 0
-        self._done = threading.Condition(self._changed_lock)
+        self._unfinished = 0
+        self._finished = threading.Condition(self._lock)
         self._closed = False
 
     def run(self, work: Callable[[], None]) -> None:
         """Carry out ``work`` on a thread, which must not raise."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise InvalidInput("the client was closed", advice="Make another one.")
-            self._work.append(work)
-            if self._idle >= len(self._work):
-                self._changed.notify()
-            elif len(self._threads) < self._most:
+            self._unfinished += 1
+            self._work.put(work)
+            if len(self._threads) < min(self._unfinished, self._most):
                 thread = threading.Thread(target=self._loop, name=f"penstock-{self._name}", daemon=True)
                 self._threads.add(thread)
                 thread.start()
 
     def wait_until_idle(self) -> None:
         """Wait until all work that was handed in is done."""
-        with self._changed:
-            while self._work or self._busy:
-                self._done.wait(HEARING_S)
+        with self._finished:
+            while self._unfinished:
+                self._finished.wait(HEARING_S)
 
     @property
     def count(self) -> int:
@@ -59,32 +57,35 @@ class Workers:
 
     def close(self, timeout_s: float = 0.0) -> None:
         """Take no more work and end the threads as they become idle; wait for them up to ``timeout_s``."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
             threads = set(self._threads)
+            for _ in threads:
+                self._work.put(None)
         for thread in threads - {threading.current_thread()}:
             thread.join(timeout_s)
 
     def _loop(self) -> None:
-        while True:
-            with self._changed:
-                while not self._work:
-                    if self._closed:
-                        self._threads.discard(threading.current_thread())
-                        return
-                    self._idle += 1
-                    woken = self._changed.wait(_IDLE_S)
-                    self._idle -= 1
-                    if not woken and not self._work:
-                        self._threads.discard(threading.current_thread())
-                        return
-                work = self._work.popleft()
-                self._busy += 1
+        while (work := self._next()) is not None:
             try:
                 work()
             finally:
                 del work
-                with self._changed:
-                    self._busy -= 1
-                    self._done.notify_all()
+                with self._lock:
+                    self._unfinished -= 1
+                    if not self._unfinished:
+                        self._finished.notify_all()
+
+    def _next(self) -> Callable[[], None] | None:
+        while True:
+            try:
+                work = self._work.get(timeout=_IDLE_S)
+            except Empty:
+                work = None
+            if work is not None:
+                return work
+            with self._lock:
+                # Work is handed in under this lock, so none is left behind by the last thread.
+                if self._closed or self._work.empty():
+                    self._threads.discard(threading.current_thread())
+                    return None

@@ -110,21 +110,24 @@ class DownloadTarget:
             raise _not_possible(target, error) from error
 
     @staticmethod
-    def discard_job(path: str | os.PathLike[str], job_id: str) -> None:
+    def discard_job(path: str | os.PathLike[str], job_id: str) -> bool:
         """
-        Remove what `begin` made, open or not; nothing if there is nothing.
+        Remove what `begin` made, open or not; returns whether there was anything.
 
         Raises:
             TransferError: The disk refused.
         """
         target = Path(os.path.realpath(path))
         try:
-            _temporary(target, job_id).unlink(missing_ok=True)
+            _temporary(target, job_id).unlink()
+        except FileNotFoundError:
+            return False
         except OSError as error:
             raise TransferError(
                 f"what was fetched for {target} could not be removed: {error.strerror or error}",
                 advice="Give permission there, then cancel again.",
             ) from error
+        return True
 
     @property
     def size_bytes(self) -> int:

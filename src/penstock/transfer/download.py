@@ -99,8 +99,12 @@ class DownloadMachine(StoppableMachine):
                 return self._on_published()
             case on.PublishFailed(error=error) if self.state is State.COMPLETING:
                 return self._fail(error)
-            case on.PartialDiscarded() if self.state is State.CLEANING_UP:
-                return self._on_discarded(None)
+            case on.PartialDiscarded(was_there=was_there) if self.state is State.CLEANING_UP:
+                return self._on_discarded(None, was_there=was_there)
+            case on.PublishedHashed(size_bytes=size_bytes, crc64=crc64) if self.state is State.CLEANING_UP:
+                return self._on_hashed_after_discard(size_bytes, crc64)
+            case on.PublishedMissing() | on.HashPublishedFailed() if self.state is State.CLEANING_UP:
+                return self._cancelled(CleanUp.VERIFIED, None)
             case on.DiscardPartialFailed(error=error) if self.state is State.CLEANING_UP:
                 return self._on_discarded(error)
             case on.CleanUpTimedOut() if self.state is State.CLEANING_UP:
@@ -142,6 +146,7 @@ class DownloadMachine(StoppableMachine):
         self.state = State.OPENING
         self._view = None
         self._standing.unsynced = set()
+        self._standing.published_as = None
         commands = self._write_intent() if self.settings.keep else []
         return [*commands, do.OpenPartial(total_bytes=self._ledger.plan.total_bytes, create=True)]
 
@@ -187,6 +192,7 @@ class DownloadMachine(StoppableMachine):
         self._ledger.resume(kept)
         self._unsynced_bytes = sum(part.size_bytes for part in compared)
         self._standing.unsynced = {part.number for part in compared}
+        self._standing.published_as = None
         self._view = None
         commands: list[do.Command] = []
         if self._distrusted or len(kept) < len(self._standing.known):
@@ -206,16 +212,22 @@ class DownloadMachine(StoppableMachine):
         return [do.HashPublished()]
 
     def _on_published_hashed(self, size_bytes: int, crc64: int) -> list[do.Command]:
-        announced = self._standing.published_as
-        if announced is None or (announced.total_bytes, announced.crc64) != (size_bytes, crc64):
+        if not self._is_as_announced(size_bytes, crc64):
             return self._fail(failures.file_changed(self.job.path))
+        return self._commit_published(crc64)
+
+    def _is_as_announced(self, size_bytes: int, crc64: int) -> bool:
+        announced = self._standing.published_as
+        return announced is not None and (announced.total_bytes, announced.crc64) == (size_bytes, crc64)
+
+    def _commit_published(self, crc64: int) -> list[do.Command]:
         intent = self._standing.intent
         assert intent is not None
         assert intent.target is not None
         stored = Stored(
             etag=intent.target.etag,
             crc64=crc64,
-            size_bytes=size_bytes,
+            size_bytes=intent.target.size_bytes,
             version_id=intent.target.version_id,
             by_evidence=True,
         )
@@ -350,11 +362,19 @@ class DownloadMachine(StoppableMachine):
         self.state = State.CLEANING_UP
         return [do.DiscardPartial()]
 
-    def _on_discarded(self, error: PenstockError | None) -> list[do.Command]:
+    def _on_discarded(self, error: PenstockError | None, *, was_there: bool = True) -> list[do.Command]:
         standing = self._standing
+        if self._cancelling and not was_there and standing.published_as is not None:
+            # An earlier run was about to give the file its name, and nothing is left of it but perhaps that.
+            return [do.HashPublished()]
         if self._cancelling:
             return self._cancelled(CleanUp.VERIFIED if error is None else CleanUp.FAILED, error)
         if self._failure is not None:
             outcome = standing.outcome(OutcomeKind.FAILED, error=self._failure, is_over=True)
             return self._report(outcome, *self._write_end(EndKind.FAILED), do.DeleteJournal())
         return self._report(standing.outcome(OutcomeKind.ABORTED, reason=self._reason), do.DeleteJournal())
+
+    def _on_hashed_after_discard(self, size_bytes: int, crc64: int) -> list[do.Command]:
+        if self._is_as_announced(size_bytes, crc64):
+            return self._commit_published(crc64)
+        return self._cancelled(CleanUp.VERIFIED, None)

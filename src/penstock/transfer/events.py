@@ -258,7 +258,9 @@ class HashPublishedFailed(Struct, frozen=True, kw_only=True):
 
 
 class PartialDiscarded(Struct, frozen=True, kw_only=True):
-    """Answers `DiscardPartial`: there is no partial file."""
+    """Answers `DiscardPartial`: there is no partial file now; ``was_there`` tells whether there was."""
+
+    was_there: bool
 
 
 class DiscardPartialFailed(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from typing import Any, Final
 import apsw
 
 from penstock.errors import StoreError
-from penstock.server.store.blobs import BlobFiles, disk_error, sync_directory, sync_file
+from penstock.server.store.blobs import BlobFiles, disk_error, make_directory, sync_directory, sync_file
 from penstock.server.store.content import Horizon
 from penstock.server.store.records import BackupReport
 from penstock.server.store.writer import ReaderPool, disk_trouble
@@ -43,7 +43,7 @@ def back_up(
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.unfinished")
     lease = horizon.lease()
     try:
-        unfinished.mkdir(mode=0o700, parents=True)
+        make_directory(unfinished, sync=True)
         metadata = unfinished / metadata_name
         readers.run("copying the metadata", lambda source: _copy_metadata(source, metadata))
         report = _copy_blobs(files, BlobFiles(unfinished, "strict"), metadata, link=link)

@@ -65,6 +65,14 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path, *, sync: bool) -> None:
+    """Makes a directory and those above it, and their names durable, if ``sync``; it may exist already."""
+    missing = [parent for parent in (path, *path.parents) if not parent.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in missing if sync else ():
+        sync_directory(made.parent)
+
+
 class BlobFiles:
     """
     The files below one data directory.

@@ -57,7 +57,7 @@ def _chore_of_objects(condition: str) -> Chore:
     in_range = "bucket = :bucket AND key >= :first AND key < :beyond"
     return Chore(
         f"{rows} WHERE {in_range} AND {condition} ORDER BY key LIMIT :limit",
-        f"{rows} WHERE id = :id AND +bucket = :bucket AND {condition}",
+        f"{rows} WHERE id = :id AND +bucket = :bucket AND +key = :key AND {condition}",
     )
 
 

@@ -12,7 +12,7 @@ import apsw
 
 from penstock.errors import StoreError
 from penstock.server.store import buckets, content, listing, objects, uploads, versions
-from penstock.server.store.blobs import LocalStagedBlob, sync_directory
+from penstock.server.store.blobs import LocalStagedBlob, make_directory
 from penstock.server.store.content import LocalOpenObject
 from penstock.server.store.interface import StagedBlob
 from penstock.server.store.records import (
@@ -65,10 +65,7 @@ class LocalStore(Upkeep):
         """
         path = Path(directory)
         try:
-            missing = [parent for parent in (path, *path.parents) if not parent.exists()]
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for made in missing if durability != "none" else ():
-                sync_directory(made.parent)
+            make_directory(path, sync=durability != "none")
             return LocalStore(path, durability, clock)
         except OSError as error:
             raise StoreError(

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+from store_box import Box, bucket_named
+
+from penstock.errors import StoreError
+from penstock.server.store import LocalStore, schema
+
+VERSION_1 = Path(__file__).with_name("metadata_version_1.sql").read_text()
+
+ROWS = """
+INSERT INTO bucket VALUES (1, 'box', 'owner', 'oss-local', 'private', 'Standard', 'LRS', 5, 'Enabled', '{}');
+INSERT INTO object VALUES
+    (1, 1, CAST('key' AS BLOB), 0, NULL, 1, 'Normal', 3, '8F00B204', '0', 7, '{}', NULL, CAST('old' AS BLOB));
+"""
+
+
+def write_metadata(directory: Path, script: str) -> None:
+    directory.mkdir()
+    connection = apsw.Connection(str(directory / "metadata.sqlite3"))
+    connection.pragma("journal_mode", "wal")
+    connection.execute(script)
+    connection.close()
+
+
+def shape_of(directory: Path) -> list[tuple[object, ...]]:
+    """Tables, columns, indexes and triggers, however they came to be."""
+    connection = apsw.Connection(str(directory / "metadata.sqlite3"))
+    shape = connection.execute(
+        "SELECT m.type, m.name, c.name, c.type, c.'notnull', c.dflt_value, c.pk, NULL"
+        " FROM sqlite_schema AS m JOIN pragma_table_xinfo(m.name) AS c WHERE m.type = 'table'"
+        " UNION ALL SELECT m.type, m.name, i.name, i.desc, i.coll, i.key, NULL, m.sql"
+        " FROM sqlite_schema AS m JOIN pragma_index_xinfo(m.name) AS i WHERE m.type = 'index'"
+        " UNION ALL SELECT type, name, NULL, NULL, NULL, NULL, NULL, sql"
+        " FROM sqlite_schema WHERE type = 'trigger' ORDER BY 1, 2, 3"
+    ).fetchall()
+    version = connection.pragma("user_version")
+    connection.close()
+    return [*shape, (version,)]
+
+
+def test_older_metadata_becomes_what_a_new_store_has(tmp_path: Path) -> None:
+    write_metadata(tmp_path / "old", VERSION_1)
+    for name in ("old", "new"):
+        LocalStore.open(tmp_path / name, "none").close()
+    assert shape_of(tmp_path / "old") == shape_of(tmp_path / "new")
+    assert shape_of(tmp_path / "new")[-1] == (schema.VERSION,)
+
+
+def test_what_older_metadata_holds_is_kept(tmp_path: Path) -> None:
+    write_metadata(tmp_path / "old", VERSION_1 + ROWS)
+    for _ in range(2):
+        with LocalStore.open(tmp_path / "old", "none") as store:
+            box = Box(store)
+            assert box.read("key", "null") == b"old"
+    with LocalStore.open(tmp_path / "old", "none") as store:
+        box = Box(store)
+        box.put("key", b"new")
+        assert [one.latest for one in box.versions()] == [True, False]
+
+
+def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_metadata(tmp_path / "old", VERSION_1 + ROWS)
+    before = shape_of(tmp_path / "old")
+    with monkeypatch.context() as patched:
+        patched.setitem(schema._UPGRADES, 1, schema._UPGRADES[1] + "CREATE TABLE object (again);")
+        with pytest.raises(StoreError, match="already exists"):
+            LocalStore.open(tmp_path / "old", "none")
+    assert shape_of(tmp_path / "old") == before
+    with LocalStore.open(tmp_path / "old", "none") as store:
+        assert Box(store).read("key") == b"old"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (f"PRAGMA user_version = {schema.VERSION + 1}", "reads up to version"),
+        ("PRAGMA user_version = 1", "not written by this program"),
+        ("CREATE TABLE diary (entry)", "not written by this program"),
+    ],
+)
+def test_metadata_that_is_newer_or_of_something_else_is_refused_and_left_alone(
+    tmp_path: Path, script: str, words: str
+) -> None:
+    write_metadata(tmp_path / "other", script)
+    before = shape_of(tmp_path / "other")
+    with pytest.raises(StoreError, match=words):
+        LocalStore.open(tmp_path / "other", "none")
+    assert shape_of(tmp_path / "other") == before
+
+
+def test_every_older_version_can_be_brought_up_to_this_one() -> None:
+    assert sorted(schema._UPGRADES) == list(range(1, schema.VERSION))
+
+
+def test_a_store_can_be_opened_after_a_refusal(tmp_path: Path) -> None:
+    write_metadata(tmp_path / "data", "PRAGMA user_version = 99")
+    with pytest.raises(StoreError):
+        LocalStore.open(tmp_path / "data", "none")
+    (tmp_path / "data" / "metadata.sqlite3").unlink()
+    with LocalStore.open(tmp_path / "data", "none") as store:
+        store.create_bucket(bucket_named("box"))
