@@ -1,5 +1,5 @@
 """
-How soon an upload has stopped, in every state it can be in; and what others do against the same stalled server.
+How soon an upload has stopped, in every state it can be in; and what others do at the same stalled server.
 
 For each state a call is brought there, left for some milliseconds, and stopped from another thread (blocking)
 or by cancelling its task (asyncio). ``abort()`` is the time that the stopping call itself takes; ``quiet`` is
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import socket
 import statistics
@@ -30,9 +29,8 @@ import abort_peers
 import penstock
 import report
 import sink
-from stall import full_backlog, silent, stalled
-
 from penstock.client.retry import RetryBudget
+from stall import full_backlog, silent, stalled
 
 _SETTLE_S = 0.008
 _LARGE = bytes(64 << 20)
@@ -159,7 +157,7 @@ async def _stop_task(client: penstock.AsyncClient, scene: Scene) -> Try:
 
 
 def _descriptors() -> int:
-    return len(os.listdir("/dev/fd"))
+    return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
 def _leftovers_settled(before: tuple[int, int]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 The clients that are compared, each with the same two words: make it ready, put some objects.
 
 Bodies are signed without their hash everywhere (UNSIGNED-PAYLOAD), and retries and time-outs are left as they
-are. penstock also computes and compares the CRC-64 of what it sends, alibabacloud-oss-v2 too; obstore does not.
+are. penstock and alibabacloud-oss-v2 also compute the CRC-64 of what they send; obstore does not.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from penstock.client.cached_credentials import CachedCredentials
 from penstock.client.credentials import (
-    CachedCredentials,
     ConfigFileCredentials,
     Credentials,
     EnvironmentCredentials,

@@ -17,7 +17,7 @@ PART = 100 * 1024
 KINDS = ["strict", "relaxed", "none"]
 
 
-def bucket_named(name: str, owner: str = "owner") -> BucketRecord:
+def bucket_named(name: str, owner: str = "owner", versioning: str = "") -> BucketRecord:
     return BucketRecord(
         name=name,
         owner=owner,
@@ -26,6 +26,7 @@ def bucket_named(name: str, owner: str = "owner") -> BucketRecord:
         storage_class="Standard",
         redundancy="LRS",
         created_ms=0,
+        versioning=versioning,
     )
 
 

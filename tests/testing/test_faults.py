@@ -219,13 +219,17 @@ def _client_of(oss_server, endpoint, tmp_path, **settings):
     )
 
 
-def test_a_silent_peer_takes_some_bytes_and_counts_them(oss_server, tmp_path):
+def test_a_silent_peer_takes_some_bytes_and_counts_them(oss_server, tmp_path, eventually):
     with (
         SilentPeer(receive_buffer_bytes=4096) as peer,
         _client_of(oss_server, peer.endpoint(), tmp_path) as client,
     ):
-        call = client.submit(client.put_object, "bucket", "k", BODY * 8)
+        sent = [0]
+        call = client.submit(
+            client.put_object, "bucket", "k", BODY * 8, progress=lambda so_far, total: sent.append(so_far)
+        )
         peer.peek()
+        eventually(lambda: sent[-1] > 100_000)
         assert peer.connections == 1
         call.abort()
         assert call.outcome(20).aborted

@@ -31,7 +31,7 @@ def run_pytest(folder: Path, text: str, *options: str) -> str:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         cwd=folder,
         env={**os.environ, "HOME": str(folder)},
         check=False,
@@ -78,14 +78,12 @@ def test_nothing_is_started_or_imported_before_a_fixture_is_used(tmp_path):
             assert pytestconfig.pluginmanager.has_plugin("penstock")
             assert threading.active_count() == 1
             loaded = {name for name in sys.modules if name.startswith("penstock.")}
-            assert not [name for name in loaded if name.startswith("penstock.server")]
-            assert {name for name in loaded if name.startswith("penstock.testing")} == {
-                "penstock.testing", "penstock.testing.plugin"
-            }
+            assert loaded <= {"penstock.testing", "penstock.testing.plugin", "penstock.version"}
         """,
     )
 
 
+@pytest.mark.slow
 def test_each_worker_has_a_server_of_its_own(tmp_path):
     out = run_pytest(
         tmp_path,
@@ -125,7 +123,7 @@ def test_a_held_request_does_not_hold_up_the_end(tmp_path):
         """,
     )
     assert "2 passed" in out
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 28  # a request that was still held would take 30 s or more
 
 
 def test_the_server_is_ready_in_well_under_a_second():

@@ -56,6 +56,8 @@ class DownloadWorld:
         self.durable = b""
         self.undurable: list[bytes] = []
         self.fetched: list[int] = []
+        self.damage = 0.0
+        self.is_damaged = False
         self.acknowledged = 0
         self.reports: list[Outcome] = []
         self.begin(Fresh())
@@ -250,6 +252,9 @@ class DownloadWorld:
                 self.partial[number] = self.rng.getrandbits(64)
             return on.RangeFailed(number=number, error=LOST, is_final=self.rng.random() < 0.1)
         crc64 = self.content_of(command.etag)[number - 1]
+        if self.rng.random() < self.damage:
+            self.is_damaged = True
+            crc64 ^= 1 << 40
         self.partial[number] = crc64
         return on.RangeFetched(number=number, size_bytes=command.size_bytes, crc64=crc64)
 

@@ -1,6 +1,6 @@
 """
-Every promise of the download machine, in thousands of random orders of answers, faults, stops, kills and power
-losses.
+Every promise of the download machine, in thousands of random orders of answers, faults, stops, kills and
+power losses.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from penstock.errors import SourceChanged
+from penstock.errors import ChecksumMismatch, SourceChanged
 from penstock.transfer import events as on
 from penstock.transfer.job import DownloadSettings
+from penstock.transfer.journal import EndKind
 from penstock.transfer.outcome import CleanUp, OutcomeKind
 
 ORDERS = 2_500
@@ -34,10 +35,11 @@ def new_world(rng: random.Random, *, part_count: int, keep: bool = True) -> Down
 def play(seed: int) -> DownloadWorld:
     rng = random.Random(seed)
     world = new_world(rng, part_count=rng.randint(1, 7), keep=rng.random() < 0.9)
+    world.damage = 0.02
     for _ in range(rng.randint(5, 60)):
         luck = rng.random()
         if world.report is not None:
-            if world.report.kind in (OutcomeKind.COMMITTED, OutcomeKind.CANCELLED) or not world.durable:
+            if world.report.kind is OutcomeKind.COMMITTED or not world.durable:
                 break
             world.resume(cancel=luck < 0.05)
         elif luck < 0.75:
@@ -64,6 +66,7 @@ def play(seed: int) -> DownloadWorld:
 
 def finish(world: DownloadWorld) -> None:
     """Stop all faults; the download must come to a truthful end without anyone's help."""
+    world.damage = 0.0
     for _ in range(4):
         outcome = world.run_to_the_end()
         match outcome.kind:
@@ -72,15 +75,19 @@ def finish(world: DownloadWorld) -> None:
                 assert not world.durable, "the journal is left"
                 return
             case OutcomeKind.CANCELLED:
-                assert outcome.clean_up is CleanUp.VERIFIED or world.durable
+                assert outcome.clean_up is CleanUp.VERIFIED or world.durable or not world.settings.keep
                 return
             case OutcomeKind.FAILED if isinstance(outcome.error, SourceChanged):
                 assert len(world.revisions) > 1
                 return
+            case OutcomeKind.FAILED if isinstance(outcome.error, ChecksumMismatch):
+                assert world.is_damaged
         if not world.durable:
-            assert world.partial is None
+            assert world.partial is None or world.discard_failed
             return
-        world.resume()
+        view = world.view()
+        assert view is not None
+        world.resume(cancel=view.end is not None and view.end.kind is EndKind.CANCEL_PENDING)
     raise AssertionError("the download does not come to an end")
 
 

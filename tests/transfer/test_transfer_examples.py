@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from penstock.transfer import backoff, plan, upload
+from penstock.transfer import backoff, download, plan, upload
 
 
-@pytest.mark.parametrize("module", [backoff, plan, upload], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [backoff, download, plan, upload], ids=lambda module: module.__name__)
 def test_the_examples_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted

@@ -134,14 +134,15 @@ class Batch:
             # These would come again for every job that follows.
             if isinstance(error, Aborted | NoSuchBucket | CredentialsMissing):
                 self._given_up.set()
-        self._note_end(job)
+        self._note_end(job, was_stopped=isinstance(ended.error, Aborted))
         self._ended.put(ended)
 
-    def _note_end(self, job: CopyJob) -> None:
+    def _note_end(self, job: CopyJob, *, was_stopped: bool) -> None:
         with self._counting:
             last, before = job.progress, self._ended_progress
             # What failed, or was there already, is no longer to be moved.
-            self._found_bytes -= max(0, job.size_bytes - last.acknowledged_bytes)
+            if not was_stopped:
+                self._found_bytes -= max(0, job.size_bytes - last.acknowledged_bytes)
             self._ended_progress = Progress(
                 total_bytes=0,
                 acknowledged_bytes=before.acknowledged_bytes + last.acknowledged_bytes,

@@ -25,6 +25,11 @@ class Watcher(Interceptor):
         self.parts_received: Counter[int] = Counter()
         self._received: dict[int, int] = {}
 
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Bytes and requests so far."""
+        return self.body_bytes, self.requests
+
     async def on_head(self, seen: Seen) -> Response | None:
         """Count the request."""
         self.requests += 1

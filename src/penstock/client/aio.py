@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from functools import wraps
 from itertools import islice
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from weakref import WeakKeyDictionary
 
 from penstock.client.call import Call
@@ -31,6 +31,9 @@ from penstock.client.transfer import Transfer
 from penstock.client.uploads import ResumeOptions, UploadOptions
 from penstock.transfer.outcome import CleanUp, Stored
 from penstock.transfer.progress import Progress
+
+if TYPE_CHECKING:
+    from penstock.client.aio_group import AsyncGroup
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,6 +129,19 @@ class AsyncTransfer:
     def done(self) -> bool:
         """True once it has ended and is quiet."""
         return self._transfer.done()
+
+    async def wait_until_quiet(self) -> None:
+        """Wait for the end, however it comes; cancelling the task does not cut this short."""
+        await _quiet(self._transfer, asyncio.get_running_loop())
+
+    @property
+    def bandwidth_limit_bytes_s(self) -> float | None:
+        """As `Transfer.bandwidth_limit_bytes_s`."""
+        return self._transfer.bandwidth_limit_bytes_s
+
+    @bandwidth_limit_bytes_s.setter
+    def bandwidth_limit_bytes_s(self, bytes_s: float | None) -> None:
+        self._transfer.bandwidth_limit_bytes_s = bytes_s
 
     @property
     def progress(self) -> Progress:
@@ -248,6 +264,42 @@ class AsyncClient:
     ) -> AsyncTransfer:
         """Go on with a transfer that was stopped; the arguments are those of `Client.resume`."""
         return AsyncTransfer(await asyncio.to_thread(self.client.resume, what, source, **options))
+
+    def group(self, *, parallel: int = 3, bandwidth_limit_bytes_s: float | None = None) -> AsyncGroup:
+        """As `Client.group`; it does not wait, so it is not awaited."""
+        # Late, because the group stands on this module.
+        from penstock.client.aio_group import AsyncGroup
+
+        return AsyncGroup(
+            self.client.group(parallel=parallel, bandwidth_limit_bytes_s=bandwidth_limit_bytes_s)
+        )
+
+    async def upload_many(
+        self,
+        pairs: Iterable[tuple[UploadSource, str]],
+        *,
+        parallel_files: int = 3,
+        **options: Unpack[UploadOptions],
+    ) -> list[Outcome[Stored]]:
+        """As `Client.upload_many`. Cancelling the task aborts all."""
+        group = self.group(parallel=parallel_files)
+        try:
+            for source, target in pairs:
+                await group.upload(source, target, **options)
+        except BaseException:
+            group.abort("exception")
+            await group.wait_until_quiet()
+            raise
+        return await group.outcomes()
+
+    @property
+    def bandwidth_limit_bytes_s(self) -> float | None:
+        """As `Client.bandwidth_limit_bytes_s`."""
+        return self.client.bandwidth_limit_bytes_s
+
+    @bandwidth_limit_bytes_s.setter
+    def bandwidth_limit_bytes_s(self, bytes_s: float | None) -> None:
+        self.client.bandwidth_limit_bytes_s = bytes_s
 
     def disable_requests(self) -> None:
         """As `Client.disable_requests`; it does not wait, so it is not awaited."""

@@ -9,19 +9,23 @@ import platform
 import random
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar, Unpack
 
 from penstock.client.buckets import BucketCalls
+from penstock.client.cached_credentials import CachedCredentials
 from penstock.client.call import Call
-from penstock.client.credentials import CachedCredentials, Credentials, CredentialsProvider
+from penstock.client.credentials import Credentials, CredentialsProvider
 from penstock.client.described import DescriptionCalls
+from penstock.client.group import Group
 from penstock.client.journals import Journals
 from penstock.client.listing import ListingCalls
 from penstock.client.multipart import MultipartCalls
 from penstock.client.objects import ObjectCalls
+from penstock.client.outcome import Outcome
+from penstock.client.part_source import UploadSource
 from penstock.client.presign import PresignCalls
 from penstock.client.registry import registry_of
 from penstock.client.requester import Requester
@@ -31,6 +35,7 @@ from penstock.client.settings import resolve_settings
 from penstock.client.signer import SignatureVersion, Signer
 from penstock.client.switch import Switch
 from penstock.client.transfers import TransferCalls
+from penstock.client.uploads import UploadOptions
 from penstock.client.waiting import HEARING_S
 from penstock.client.workers import Workers
 from penstock.errors import CredentialsMissing, InvalidInput
@@ -38,6 +43,7 @@ from penstock.files.state_dir import StateDir
 from penstock.net.errand import Errands
 from penstock.net.settings import NetSettings
 from penstock.net.transport import HttpTransport
+from penstock.transfer.outcome import Stored
 from penstock.version import VERSION
 
 P = ParamSpec("P")
@@ -181,6 +187,50 @@ class Client(
     def requests_enabled(self) -> bool:
         """True unless `disable_requests` was the last word."""
         return self._switch.is_on
+
+    def group(self, *, parallel: int = 3, bandwidth_limit_bytes_s: float | None = None) -> Group:
+        """
+        Transfers that are stopped and limited together; best used as a context manager.
+
+        Args:
+            parallel: Most transfers that run at a time; the others wait.
+            bandwidth_limit_bytes_s: See `Transfer.bandwidth_limit_bytes_s`; for all of them together.
+
+        Raises:
+            InvalidInput: It is no number of transfers, or no speed.
+        """
+        return Group(self, parallel, bandwidth_limit_bytes_s)
+
+    def upload_many(
+        self,
+        pairs: Iterable[tuple[UploadSource, str]],
+        *,
+        parallel_files: int = 3,
+        **options: Unpack[UploadOptions],
+    ) -> list[Outcome[Stored]]:
+        """
+        Upload many sources and wait for all; one that fails does not keep the others from going on.
+
+        Args:
+            pairs: Source and target of each, as of `upload`.
+            parallel_files: Most of them at a time.
+            **options: Of `upload`, for all of them; ``parallel`` is for the parts of each.
+
+        Returns:
+            How each ended, in the order of ``pairs``.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came meanwhile; all were aborted and are quiet.
+        """
+        group = self.group(parallel=parallel_files)
+        try:
+            for source, target in pairs:
+                group.upload(source, target, **options)
+        except BaseException:
+            group.abort("exception")
+            group.wait()
+            raise
+        return group.outcomes()
 
     @property
     def bandwidth_limit_bytes_s(self) -> float | None:

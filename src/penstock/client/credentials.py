@@ -7,9 +7,7 @@ something to go past. No message, ``repr`` or log line holds a secret or a token
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,15 +16,12 @@ from typing import Any, TypeAlias
 import msgspec
 
 from penstock.client.config_file import Profile, aliyun_file_ignored, aliyun_profile, ossutil_profile
-from penstock.errors import CredentialsMissing, InvalidInput, PenstockError, TimedOut
-from penstock.net.errand import Errand
-from penstock.net.latch import Latch
+from penstock.errors import CredentialsMissing, InvalidInput
 
 _ADVICE = (
     "Set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET (and OSS_SESSION_TOKEN with temporary ones), "
     "or hand credentials over in the call."
 )
-_RETRY_AFTER_S = 10
 _READABLE_MODES = frozenset({"", "ak", "ststoken"})
 
 
@@ -200,143 +195,6 @@ def find_credentials(
     raise _nothing_found(environ, home, ossutil, aliyun)
 
 
-class CachedCredentials:
-    """
-    Keeps what a provider gives, and asks it again shortly before that expires.
-
-    However many calls want credentials, the provider is called once at a time. While the old credentials
-    still hold no call waits: the new ones are fetched beside them, and if none come the old ones stay.
-
-    Args:
-        provider: What gives credentials; or credentials that stay as they are.
-        start: Begins what may hang, on a thread that a waiting call can leave behind.
-        clock: Seconds since 1970.
-        refresh_before_s: How long before their end new ones are fetched. Credentials that are given for less
-            than twice that time are renewed after half of it; none within 10 s, unless they have expired.
-        timeout_s: How long a call waits for the provider. One that has not answered by then is given up: what
-            it may still give is thrown away, and the next call asks anew.
-
-    Example:
-        cached = CachedCredentials(provider, start=errands.start, clock=time.time)
-        credentials = cached.get(latch)
-    """
-
-    def __init__(
-        self,
-        provider: Credentials | CredentialsProvider,
-        *,
-        start: Callable[[Callable[[], Credentials]], Errand[Credentials]],
-        clock: Callable[[], float],
-        refresh_before_s: int = 300,
-        timeout_s: float | None = 30.0,
-    ) -> None:
-        given = isinstance(provider, Credentials)
-        self._provider = StaticCredentials(provider) if isinstance(provider, Credentials) else provider
-        self._start = start
-        self._clock = clock
-        self._refresh_before_s = refresh_before_s
-        self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._fetch: _Fetch | None = None
-        self._held = self._holding(self._provider()) if given else None
-
-    def get(self, latch: Latch) -> Credentials:
-        """
-        Give credentials that have not expired; at once, and without a lock, unless they need renewal.
-
-        Args:
-            latch: Ends the waiting when it trips.
-
-        Raises:
-            Tripped: The latch has tripped while the provider was waited for.
-            TimedOut: The provider has not answered in time.
-            CredentialsMissing: The provider raised (what it raised is the cause), or gave credentials that
-                had expired. Errors of penstock's own come through as they are.
-            InvalidInput: The provider gave something else.
-        """
-        held = self._held
-        if held is not None and self._clock() < held.refresh_at:
-            return held.credentials
-        with self._lock:
-            held, now = self._held, self._clock()
-            if held is not None and now < held.refresh_at:
-                return held.credentials
-            fetch = self._fetch
-            if fetch is None:
-                fetch = _Fetch()
-                fetch.errand = self._start(lambda: self._carry_out(fetch))
-                self._fetch = fetch
-        if held is not None and not _has_expired(held.credentials, now):
-            return held.credentials
-        assert fetch.errand is not None
-        try:
-            return fetch.errand.result(latch, self._timeout_s)
-        except TimeoutError:
-            self._give_up(fetch)
-            raise TimedOut(
-                f"The credentials provider {_name_of(self._provider)} gave nothing in {self._timeout_s} s",
-                advice="Give it a time-out of its own, or look at what it waits for.",
-            ) from None
-
-    def forget(self, credentials: Credentials) -> bool:
-        """
-        Have the provider asked again although these have not expired, because OSS refused them.
-
-        Returns:
-            True if the next call may get others; False if they are what was given and stay so.
-        """
-        if isinstance(self._provider, StaticCredentials):
-            return False
-        with self._lock:
-            if self._held is not None and self._held.credentials is credentials:
-                self._held = None
-        return True
-
-    def _carry_out(self, fetch: _Fetch) -> Credentials:
-        held: _Held | None = None
-        try:
-            credentials = _provided(self._provider, self._clock)
-            held = self._holding(credentials)
-            return credentials
-        finally:
-            with self._lock:
-                if self._fetch is fetch:
-                    self._fetch = None
-                    self._held = held or self._held_on()
-
-    def _give_up(self, fetch: _Fetch) -> None:
-        with self._lock:
-            if self._fetch is fetch:
-                self._fetch = None
-
-    def _holding(self, credentials: Credentials) -> _Held:
-        end = credentials.expires_at
-        if end is None:
-            return _Held(credentials, math.inf)
-        now = self._clock()
-        early = end - min(self._refresh_before_s, (end - now) / 2)
-        return _Held(credentials, min(end, max(early, now + _RETRY_AFTER_S)))
-
-    def _held_on(self) -> _Held | None:
-        """What was held, not to be renewed for a while: the provider has just failed."""
-        held = self._held
-        if held is None or held.credentials.expires_at is None:
-            return held
-        return _Held(held.credentials, min(held.credentials.expires_at, self._clock() + _RETRY_AFTER_S))
-
-
-class _Fetch:
-    """One call of the provider."""
-
-    errand: Errand[Credentials] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    credentials: Credentials
-    refresh_at: float
-
-
 _OSS_NAMES = _Names("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN", "the environment")
 _ALIBABA_CLOUD_NAMES = _Names(
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
@@ -416,7 +274,7 @@ def _from_profile(profile: Profile) -> Credentials | None:
 
 def _given(explicit: object, now: int) -> Credentials | CredentialsProvider:
     if isinstance(explicit, Credentials):
-        _check_not_expired(explicit, now, "the given credentials")
+        check_not_expired(explicit, now, "the given credentials")
         return explicit
     if callable(explicit) and not isinstance(explicit, type):
         return explicit
@@ -433,12 +291,13 @@ def _kept(
     """What was found, or the way to read it again if it expires: whoever wrote the file will renew it."""
     if found.expires_at is None:
         return found
-    _check_not_expired(found, now, profile.where)
+    check_not_expired(found, now, profile.where)
     return ConfigFileCredentials(profile.path, profile.name, environ, home)
 
 
-def _check_not_expired(credentials: Credentials, now: float, where: str) -> None:
-    if _has_expired(credentials, now):
+def check_not_expired(credentials: Credentials, now: float, where: str) -> None:
+    """Raise `CredentialsMissing` if they have ended."""
+    if has_expired(credentials, now):
         end = credentials.expires_at or 0
         raise CredentialsMissing(
             f"The credentials of {where} expired {int(now - end):,} s ago",
@@ -446,33 +305,9 @@ def _check_not_expired(credentials: Credentials, now: float, where: str) -> None
         )
 
 
-def _has_expired(credentials: Credentials, now: float) -> bool:
+def has_expired(credentials: Credentials, now: float) -> bool:
+    """True if they have ended."""
     return credentials.expires_at is not None and now >= credentials.expires_at
-
-
-def _provided(provider: CredentialsProvider, clock: Callable[[], float]) -> Credentials:
-    name = _name_of(provider)
-    try:
-        credentials: object = provider()
-    except PenstockError:
-        raise
-    except Exception as error:
-        # The wall around the caller's own code. What it says may hold a secret: it is the cause only.
-        raise CredentialsMissing(
-            f"The credentials provider {name} raised {type(error).__name__}",
-            advice="Its own error stands above this one.",
-        ) from error
-    if not isinstance(credentials, Credentials):
-        raise InvalidInput(
-            f"The credentials provider {name} gave {type(credentials).__name__}, not Credentials",
-            advice="Let it return Credentials(access_key_id, access_key_secret, security_token, expires_at).",
-        )
-    _check_not_expired(credentials, clock(), f"the provider {name}")
-    return credentials
-
-
-def _name_of(provider: CredentialsProvider) -> str:
-    return getattr(provider, "__qualname__", "") or type(provider).__qualname__
 
 
 def _nothing_found(

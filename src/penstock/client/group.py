@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from penstock.client.bandwidth import limited_by
-from penstock.client.outcome import DISABLED_ADVICE, Outcome
+from penstock.client.outcome import Outcome
+from penstock.client.queued import Begin, QueuedTransfer, Turn
 from penstock.client.scope import scopes_around, within
-from penstock.client.transfer import Aftermath, Transfer
-from penstock.client.waiting import wait_for
-from penstock.errors import NOT_SENT, Aborted, Committed, InvalidInput, PenstockError, TransferError
+from penstock.client.transfer import Transfer
+from penstock.errors import Committed, InvalidInput, PenstockError
 from penstock.net.latch import Latch
 from penstock.net.throttle import Bandwidth
-from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
-from penstock.transfer.outcome import Outcome as TransferOutcome
+from penstock.transfer.outcome import CleanUp, Stored
 from penstock.transfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from penstock.client.downloads import DownloadOptions
     from penstock.client.part_source import UploadSource
     from penstock.client.uploads import ResumeOptions, UploadOptions
-
-Begin = Callable[[], Transfer]
 
 _DRAIN_S = 30.0
 _WORST_FIRST = (CleanUp.FAILED, CleanUp.PENDING)
@@ -92,7 +89,7 @@ class Group:
     def resume(
         self, what: str, source: UploadSource | None = None, **options: Unpack[ResumeOptions]
     ) -> Transfer:
-        """Add a transfer that was stopped; the arguments are those of `Client.resume`. Returns as `upload`."""
+        """Add what was stopped before; the arguments are those of `Client.resume`. Returns as `upload`."""
         return self._add(what[:80], 0, lambda: self._client.resume(what, source, **options))
 
     def abort(self, reason: str = "abort") -> None:
@@ -126,8 +123,11 @@ class Group:
                 transfer._driver.cancel()
         found = set()
         for transfer in members:
-            with suppress(TransferError):  # it was complete
+            try:
                 found.add(transfer.cancel(timeout_s))
+            except PenstockError:
+                if transfer.outcome(0).committed is not Committed.YES:
+                    found.add(CleanUp.FAILED)
         return next((one for one in _WORST_FIRST if one in found), CleanUp.VERIFIED)
 
     def outcomes(self, timeout_s: float | None = None) -> list[Outcome[Stored]]:
@@ -138,9 +138,22 @@ class Group:
             TimeoutError: Some still run after ``timeout_s``.
             KeyboardInterrupt: Ctrl-C came meanwhile; all were aborted and are quiet.
         """
-        members = self._all()
-        self._wait(members, timeout_s)
-        return [transfer.outcome(0) for transfer in members]
+        self.wait(timeout_s)
+        return [transfer.outcome(0) for transfer in self._all()]
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until all have ended, however they did. Raises as `outcomes`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            for transfer in self._all():
+                left_s = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                if not transfer.wait_until_quiet(left_s):
+                    raise TimeoutError(f"{transfer.name} still runs after {timeout_s} s")
+        except KeyboardInterrupt:
+            self.abort("interrupt")
+            for transfer in self._all():
+                transfer.wait_until_quiet(None)
+            raise
 
     @property
     def transfers(self) -> list[Transfer]:
@@ -182,7 +195,7 @@ class Group:
     ) -> None:
         if kind is not None:
             self.abort("exception")
-            self._wait(self._all(), None)
+            self.wait()
             return
         raise_first(self.outcomes())
 
@@ -193,22 +206,7 @@ class Group:
     # --- how
 
     def _all(self) -> list[QueuedTransfer]:
-        with self._lock:
-            return list(self._members)
-
-    def _wait(self, members: list[QueuedTransfer], timeout_s: float | None) -> None:
-        waiter = Latch()
-        try:
-            for transfer in members:
-                if not transfer.wait_until_quiet(timeout_s):
-                    raise TimeoutError(f"{transfer.name} still runs after {timeout_s} s")
-        except KeyboardInterrupt:
-            self.abort("interrupt")
-            for transfer in members:
-                transfer.wait_until_quiet(None)
-            raise
-        finally:
-            waiter.close()
+        return list(self._members)  # one step, so that it needs no lock in a signal handler
 
     def _add(self, name: str, total_bytes: int, begin: Begin) -> Transfer:
         latch = Latch(self._latch, *scopes_around())
@@ -218,11 +216,11 @@ class Group:
                 return begin()
 
         transfer = QueuedTransfer(name, Turn(begin_here, latch, total_bytes))
-        self._client._transfers.add(transfer)
-        with self._lock:
-            self._members.append(transfer)
-            self._queue.append(transfer)
         transfer.turn.wait_at(self._entrance, transfer)
+        self._client._transfers.add(transfer)
+        self._members.append(transfer)
+        with self._lock:
+            self._queue.append(transfer)
         self._begin_next()
         return transfer
 
@@ -239,155 +237,6 @@ class Group:
         with self._lock:
             self._running -= 1
         self._begin_next()
-
-
-class Turn:
-    """
-    The driver of a transfer that waits for its turn, and then of the transfer that was begun for it.
-
-    Whoever asks for something before the transfer was begun leaves the wish here; it is carried out by
-    whichever comes second, the wish or the transfer.
-
-    Args:
-        begin: Begins it.
-        latch: Stops it.
-        total_bytes: As far as it is known before.
-    """
-
-    def __init__(self, begin: Begin, latch: Latch, total_bytes: int) -> None:
-        self._begin = begin
-        self._latch = latch
-        self._before = Progress(total_bytes=total_bytes)
-        # Taken by whoever ends the waiting: the group, or a stop.
-        self._claim = [True]
-        self._wishes: deque[Callable[[Transfer], object]] = deque()
-        self._transfer: Transfer | None = None
-
-    def wait_at(self, entrance: Latch, transfer: QueuedTransfer) -> None:
-        """Let a stop end the waiting at once."""
-        for latch in (self._latch, entrance):
-            latch.attach(lambda latch=latch: self._stop(transfer, latch.reason or "abort"))  # type: ignore[misc]
-
-    def take(self) -> bool:
-        """End the waiting; False if it had ended."""
-        try:
-            self._claim.pop()
-        except IndexError:
-            return False
-        return True
-
-    def _stop(self, transfer: QueuedTransfer, reason: str) -> None:
-        if self.take():
-            transfer.end_unsent(self._unsent(transfer.name, reason))
-
-    def _unsent(self, name: str, reason: str) -> TransferOutcome:
-        advice = DISABLED_ADVICE if reason == "disabled" else "Nothing was sent. Begin it again if it is wanted."
-        error = Aborted(
-            f"{name} was stopped before it began ({reason})", code=NOT_SENT, reason=reason, advice=advice
-        )
-        return TransferOutcome(
-            kind=OutcomeKind.ABORTED,
-            committed=Committed.NO,
-            progress=self._before,
-            error=error,
-            reason=reason,
-        )
-
-    # --- as a driver
-
-    def run(self) -> TransferOutcome:
-        try:
-            transfer = self._transfer = self._begin()
-        except PenstockError as error:
-            return TransferOutcome(
-                kind=OutcomeKind.FAILED, committed=Committed.NO, progress=self._before, error=error
-            )
-        self._grant_wishes(transfer)
-        return transfer._wait(None)
-
-    def abort(self, reason: str) -> None:
-        self._latch.trip(reason)
-
-    def drain(self, timeout_s: float) -> None:
-        self._wish(lambda transfer: transfer.drain(timeout_s))
-
-    def cancel(self, reason: str = "cancel") -> None:
-        self._wish(lambda transfer: transfer._driver.cancel(reason))
-        if self._transfer is None:
-            self._latch.trip(reason)
-
-    def limit(self, bytes_s: float | None) -> None:
-        def set_limit(transfer: Transfer) -> None:
-            transfer.bandwidth_limit_bytes_s = bytes_s
-
-        self._wish(set_limit)
-
-    @property
-    def progress(self) -> Progress:
-        return self._before if self._transfer is None else self._transfer.progress
-
-    @property
-    def upload_id(self) -> str | None:
-        return None if self._transfer is None else self._transfer.upload_id
-
-    @property
-    def resume_token(self) -> str | None:
-        return None if self._transfer is None else self._transfer.resume_token
-
-    @property
-    def transfer(self) -> Transfer | None:
-        """The transfer that was begun, if it was."""
-        return self._transfer
-
-    def _wish(self, wish: Callable[[Transfer], object]) -> None:
-        self._wishes.append(wish)
-        if self._transfer is not None:
-            self._grant_wishes(self._transfer)
-
-    def _grant_wishes(self, transfer: Transfer) -> None:
-        while True:
-            try:
-                wish = self._wishes.popleft()
-            except IndexError:
-                return
-            wish(transfer)
-
-    # --- as an aftermath
-
-    def clean_up(self, ended: TransferOutcome) -> TransferOutcome:
-        return ended if self._transfer is None else self._transfer._aftermath.clean_up(ended)
-
-    def resolved(self, ended: TransferOutcome) -> TransferOutcome:
-        return ended if self._transfer is None else self._transfer._aftermath.resolved(ended)
-
-
-class QueuedTransfer(Transfer):
-    """A transfer of a group: it may have to wait for its turn, and is else like any other."""
-
-    def __init__(self, name: str, turn: Turn) -> None:
-        super().__init__(name, turn, turn, start=False)
-        self.turn = turn
-
-    def begin(self) -> None:
-        """It is its turn."""
-        self._thread.start()
-
-    def end_unsent(self, ended: TransferOutcome) -> None:
-        """It was stopped while it waited."""
-        self._ended.set_result(ended)
-
-    def wait_until_quiet(self, timeout_s: float | None = 1.0) -> bool:
-        return wait_for(self._ended, timeout_s)
-
-    @property
-    def bandwidth_limit_bytes_s(self) -> float | None:
-        begun = self.turn.transfer
-        return self._bandwidth.bytes_s if begun is None else begun.bandwidth_limit_bytes_s
-
-    @bandwidth_limit_bytes_s.setter
-    def bandwidth_limit_bytes_s(self, bytes_s: float | None) -> None:
-        self._bandwidth.bytes_s = bytes_s
-        self.turn.limit(bytes_s)
 
 
 def raise_first(outcomes: list[Outcome[Stored]]) -> None:

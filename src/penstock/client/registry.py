@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
 import sys
 import tempfile
@@ -158,10 +157,11 @@ def entry_paths(state: StateDir) -> list[Path]:
 def remove_socket(path: Path) -> None:
     """Remove a socket, and the directory that was made for it alone; nothing if they are gone."""
     with suppress(OSError):
-        if path.parent.name.startswith(_SOCKET_DIRECTORY_PREFIX):
-            shutil.rmtree(path.parent)
-        else:
+        if path.is_socket():
             path.unlink(missing_ok=True)
+    if path.parent.name.startswith(_SOCKET_DIRECTORY_PREFIX):
+        with suppress(OSError):  # not empty, so not ours
+            path.parent.rmdir()
 
 
 def _listen(directory: Path) -> tuple[Path, socket.socket]:

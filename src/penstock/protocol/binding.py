@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from penstock.protocol import xml
-from penstock.protocol.marks import Element, Header, HeaderPrefix, Query, XmlBody
+from penstock.protocol.marks import Element, Header, HeaderPrefix, Query, WholeBody, XmlBody
 from penstock.protocol.text import PRESENT, TextForm, form_of
 
 V = TypeVar("V", bound=msgspec.Struct)
@@ -96,6 +96,8 @@ def _binding(cls: type[msgspec.Struct]) -> _Binding:
                     fields.append(_Field(info.name, "prefix", prefix, None, info.required))
                 case XmlBody(root=root):
                     body = (info.name, root, kind, info.required)
+                case WholeBody():
+                    body = (info.name, "", bytes, info.required)
                 case Element():
                     has_elements = True
     return _Binding(tuple(fields), *body, has_elements=has_elements)
@@ -126,7 +128,9 @@ def to_wire(value: msgspec.Struct, *, root: str = "") -> Wire:
     body = None
     if binding.body_attribute is not None:
         document = getattr(value, binding.body_attribute)
-        if document is not None:
+        if binding.body_type is bytes:
+            body = document
+        elif document is not None:
             body = xml.document(document, binding.body_root)
     elif root and binding.has_elements:
         body = xml.document(value, root)
@@ -184,7 +188,11 @@ def from_wire(
         except ValueError as error:
             raise ParameterUnreadable(field.name, found, str(error)) from error
     if binding.body_attribute is not None and (body or binding.body_required):
-        values[binding.body_attribute] = xml.read(binding.body_type, body or b"", binding.body_root)
+        values[binding.body_attribute] = (
+            body or b""
+            if binding.body_type is bytes
+            else xml.read(binding.body_type, body or b"", binding.body_root)
+        )
     if root and binding.has_elements:
         values.update(xml.read_fields(cls, body or b"", root))
     return cls(**values)

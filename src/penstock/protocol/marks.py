@@ -46,3 +46,7 @@ class XmlBody(msgspec.Struct, frozen=True):
     """The XML document that a request carries."""
 
     root: str
+
+
+class WholeBody(msgspec.Struct, frozen=True):
+    """The whole body as it is, for documents that are not XML (a policy is JSON)."""

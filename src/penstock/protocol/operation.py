@@ -50,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     request_id: Annotated[str, Header("x-oss-request-id")] = ""
 
 
-Body = Literal["none", "xml", "stream"]
+Body = Literal["none", "xml", "text", "stream"]
 R = TypeVar("R", bound=Request)
 
 
@@ -66,8 +66,8 @@ class Operation(msgspec.Struct, frozen=True):
         result: The struct of what is answered.
         marks: Query parameters that must be there, with a value where it matters (``list-type=2``).
         header_mark: A header that must be there (``x-oss-copy-source``).
-        body: What the request carries.
-        answer: What the response carries; ``stream`` is object bytes.
+        body: What the request carries: an XML document, another one (``text``), or object bytes (``stream``).
+        answer: What the response carries, likewise.
         answer_root: Root element of an XML answer.
         status: HTTP status of success.
         commits: True if the call changes what OSS keeps, so that a call stopped after it was handed over

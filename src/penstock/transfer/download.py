@@ -371,6 +371,9 @@ class DownloadMachine(StoppableMachine):
             return self._cancelled(CleanUp.VERIFIED if error is None else CleanUp.FAILED, error)
         if self._failure is not None:
             outcome = standing.outcome(OutcomeKind.FAILED, error=self._failure, is_over=True)
+            if error is not None and standing.is_journaled:
+                # The journal leads to what could not be removed, so that a cancel can try again.
+                return self._report(outcome)
             return self._report(outcome, *self._write_end(EndKind.FAILED), do.DeleteJournal())
         return self._report(standing.outcome(OutcomeKind.ABORTED, reason=self._reason), do.DeleteJournal())
 

@@ -5,7 +5,17 @@ The calls of OSS, each described once for both ends.
 """
 
 from penstock.protocol.operation import OperationTable
-from penstock.protocol.operations import buckets, listing, multipart, objects, settings
+from penstock.protocol.operations import (
+    access,
+    buckets,
+    listing,
+    multipart,
+    objects,
+    publishing,
+    retention,
+    settings,
+    versioning,
+)
 
 OPERATIONS = OperationTable(
     (
@@ -14,6 +24,10 @@ OPERATIONS = OperationTable(
         *listing.OPERATIONS,
         *buckets.OPERATIONS,
         *settings.OPERATIONS,
+        *versioning.OPERATIONS,
+        *access.OPERATIONS,
+        *retention.OPERATIONS,
+        *publishing.OPERATIONS,
     )
 )
 

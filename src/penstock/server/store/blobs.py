@@ -56,6 +56,20 @@ def sync_file(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
+def flush_file(path: Path) -> None:
+    """Makes durable what anyone has written to a file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError as error:
+        raise disk_error("opening", path, error) from error
+    try:
+        sync_file(descriptor)
+    except OSError as error:
+        raise disk_error("making durable", path, error) from error
+    finally:
+        os.close(descriptor)
+
+
 def sync_directory(path: Path) -> None:
     """Makes the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from penstock.server.store.blobs import BlobFiles, LocalStagedBlob
+from penstock.server.store.blobs import BlobFiles, LocalStagedBlob, flush_file
 from penstock.server.store.content import Horizon, ManifestCache
 from penstock.server.store.garbage import GarbageCollector
 from penstock.server.store.interface import StagedBlob
@@ -38,14 +38,16 @@ class Engine:
             undo.callback(lock.close)
             self._files = BlobFiles(directory, durability)
             self._files.remove_leftovers()
-            metadata = directory / METADATA_NAME
+            self._metadata = metadata = directory / METADATA_NAME
             connection = connect(metadata, durability, read_only=False)
             self._horizon = Horizon(last_garbage_id(connection))
             self._writer = Writer(connection, self._committed)
             undo.callback(self._writer.close)
             self._readers = ReaderPool(lambda: connect(metadata, durability, read_only=True))
             undo.callback(self._readers.close)
-            self._garbage = GarbageCollector(self._writer, self._readers, self._files, self._horizon)
+            self._garbage = GarbageCollector(
+                self._writer, self._readers, self._files, self._horizon, self._confirm
+            )
             undo.callback(self._garbage.close)
             self._garbage.wake()
             self._undo = undo.pop_all()
@@ -74,6 +76,11 @@ class Engine:
         if garbage_id != self._horizon.last_id:
             self._horizon.advance(garbage_id)
             self._garbage.wake()
+
+    def _confirm(self) -> None:
+        """Makes durable what was committed, where that has not happened with each commit."""
+        if self._durability == "relaxed":
+            flush_file(self._metadata.with_name(f"{METADATA_NAME}-wal"))
 
     def _seal(self, staged: StagedBlob) -> LocalStagedBlob:
         if not isinstance(staged, LocalStagedBlob):

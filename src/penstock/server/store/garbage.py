@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
 from typing import Any, Final
 
@@ -22,9 +22,21 @@ class GarbageCollector:
     Removes the files listed in ``gc``, and then their rows; a thread does it whenever there is something.
 
     A crash between the two leaves a row without a file, which is a success the next time.
+
+    Args:
+        confirm: Makes durable what was committed. Otherwise a power failure could bring back the rows that
+            needed a file which is gone.
     """
 
-    def __init__(self, writer: Writer, readers: ReaderPool, files: BlobFiles, horizon: Horizon) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: ReaderPool,
+        files: BlobFiles,
+        horizon: Horizon,
+        confirm: Callable[[], None],
+    ) -> None:
+        self._confirm = confirm
         self._writer = writer
         self._readers = readers
         self._files = files
@@ -44,6 +56,7 @@ class GarbageCollector:
         removed = 0
         with self._one_at_a_time:
             while rows := self._readers.run("looking for garbage", self._next):
+                self._confirm()
                 removed += sum(self._files.remove(blob_id) for _, blob_id in rows)
                 done = [(row_id,) for row_id, _ in rows]
                 self._writer.run(

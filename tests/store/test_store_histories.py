@@ -1,0 +1,311 @@
+"""Many threads at one key: whatever they were answered can be explained by some order of their calls."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from random import Random
+
+import pytest
+from histories import MISSING, REFUSED, Call, Happened, Key, State, all_at_once, describe, explain
+from store_box import Box
+
+from penstock.server.store import faults
+
+ROUNDS = 6
+
+
+@pytest.fixture(autouse=True)
+def _threads_take_turns_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@contextmanager
+def garbage_collected_all_the_time(box: Box) -> Iterator[None]:
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.wait(0.001):
+            box.store.collect_garbage()
+
+    with ThreadPoolExecutor(1) as pool:
+        collecting = pool.submit(collect)
+        try:
+            yield
+        finally:
+            stop.set()
+        collecting.result()
+
+
+def begin(box: Box, key: Key, state: State, pieces: dict[int, int]) -> tuple[str, State]:
+    """Opens an upload that holds these parts."""
+    upload_id = box.begin(key.name)
+    for number, piece in pieces.items():
+        assert key.happen(Call("part", (upload_id, number, piece))).result is None
+    return upload_id, state.with_upload(upload_id, pieces)
+
+
+def assert_explained(box: Box, key: Key, start: State, history: list[Happened]) -> None:
+    # What is there afterwards belongs to the history: nothing may be half done, or come back.
+    afterwards = [key.happen(Call("get"))]
+    afterwards += [key.happen(Call("parts", (upload_id,))) for upload_id, _ in start.uploads]
+    if start.versioned:
+        afterwards.append(key.happen(Call("versions")))
+    whole = [*history, *afterwards]
+    assert explain(start, whole) is not None, describe(whole)
+
+
+CASES: dict[str, list[list[tuple[str, object]]]] = {
+    "two complete": [[("complete", None), ("get", None)], [("complete", None), ("get", None)]],
+    "complete beside abort": [[("complete", None)], [("abort", None)], [("get", None), ("get", None)]],
+    "complete, then abort what is over": [
+        [("complete", None), ("abort", None), ("get", None)],
+        [("abort", None), ("get", None)],
+    ],
+    "a completion is asked again": [
+        [("complete", "listed"), ("complete", "listed"), ("get", None)],
+        [("get", None)] * 3,
+    ],
+    "a part again beside completion": [
+        [("complete", None)],
+        [("part", 2), ("part", 2)],
+        [("get", None), ("parts", None), ("get", None)],
+    ],
+    "a part again beside a completion that lists the old one": [
+        [("complete", "listed"), ("get", None)],
+        [("part", 2), ("complete", None)],
+    ],
+    "a part again beside abort": [[("abort", None)], [("part", 1), ("part", 3), ("parts", None)]],
+    "overwrite beside read": [[("put", None)] * 3, [("get", None)] * 5, [("get", None)] * 5],
+    "delete beside read": [
+        [("put", None), ("delete", None), ("put", None)],
+        [("get", None)] * 5,
+        [("delete", None), ("get", None)],
+    ],
+    "lifecycle abort beside a slow upload": [
+        [("part", 1), ("part", 2), ("part", 3), ("complete", None)],
+        [("sweep", None), ("sweep", None)],
+        [("parts", None), ("get", None)],
+    ],
+    "many create at once": [[("put_if_absent", None), ("get", None)]] * 4,
+    "complete over a put and a delete": [
+        [("complete", None), ("get", None)],
+        [("put", None), ("get", None)],
+        [("delete", None), ("get", None)],
+    ],
+}
+
+
+@pytest.mark.parametrize("versioned", [False, True], ids=["plain", "versioned"])
+@pytest.mark.parametrize("case", CASES)
+def test_calls_that_collide_come_out_in_some_order(box: Box, case: str, versioned: bool) -> None:
+    if versioned:
+        box.set_versioning("Enabled")
+    with garbage_collected_all_the_time(box):
+        for turn in range(ROUNDS):
+            key = Key(box, f"key{turn}")
+            pieces = iter(range(10, 1000))
+            old = {1: 1, 2: 2}
+            upload_id, start = begin(box, key, State(versioned), old)
+            arguments = {
+                "complete": lambda what, upload_id=upload_id, old=old: (
+                    upload_id,
+                    tuple(old.items()) if what == "listed" else None,
+                ),
+                "abort": lambda _, upload_id=upload_id: (upload_id,),
+                "parts": lambda _, upload_id=upload_id: (upload_id,),
+                "part": lambda number, upload_id=upload_id, pieces=pieces: (upload_id, number, next(pieces)),
+                "put": lambda _, pieces=pieces: (next(pieces),),
+                "put_if_absent": lambda _, pieces=pieces: (next(pieces),),
+            }
+            scripts = [
+                [Call(name, arguments.get(name, lambda _: ())(what)) for name, what in script]
+                for script in CASES[case]
+            ]
+            assert_explained(box, key, start, all_at_once(key, scripts))
+    assert_nothing_is_left_over(box)
+
+
+def random_script(random: Random, pieces: Iterator[int], upload_ids: list[str], count: int) -> list[Call]:
+    script = []
+    for _ in range(count):
+        upload_id = random.choice(upload_ids)
+        script.append(
+            random.choice(
+                [
+                    Call("put", (next(pieces),)),
+                    Call("put_if_absent", (next(pieces),)),
+                    Call("get"),
+                    Call("get"),
+                    Call("delete"),
+                    Call("part", (upload_id, random.randint(1, 3), next(pieces))),
+                    Call("part", (upload_id, random.randint(1, 3), next(pieces))),
+                    Call("parts", (upload_id,)),
+                    Call("complete", (upload_id, random.choice([None, ((1, 1), (2, 2)), ((2, 4),)]))),
+                    Call("abort", (upload_id,)),
+                    Call("sweep"),
+                ]
+            )
+        )
+    return script
+
+
+def collide_at_random(box: Box, versioned: bool, rounds: int, seed: int) -> None:
+    random = Random(seed)
+    with garbage_collected_all_the_time(box):
+        for turn in range(rounds):
+            key = Key(box, f"key{seed}-{turn}")
+            pieces = iter(range(10, 1000))
+            first, state = begin(box, key, State(versioned), {1: 1, 2: 2})
+            second, state = begin(box, key, state, {1: 3, 2: 4, 3: 5})
+            scripts = [random_script(random, pieces, [first, second], random.randint(2, 5)) for _ in range(4)]
+            assert_explained(box, key, state, all_at_once(key, scripts))
+    assert_nothing_is_left_over(box)
+
+
+@pytest.mark.parametrize("versioned", [False, True], ids=["plain", "versioned"])
+def test_random_calls_of_many_threads_come_out_in_some_order(box: Box, versioned: bool) -> None:
+    if versioned:
+        box.set_versioning("Enabled")
+    collide_at_random(box, versioned, 25, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("versioned", [False, True], ids=["plain", "versioned"])
+def test_thousands_of_random_calls_come_out_in_some_order(box: Box, versioned: bool, seed: int) -> None:
+    if versioned:
+        box.set_versioning("Enabled")
+    collide_at_random(box, versioned, 600, seed)
+
+
+def test_versions_removed_beside_writers_come_out_in_some_order(box: Box) -> None:
+    box.set_versioning("Enabled")
+    random = Random(1)
+    for turn in range(15):
+        key = Key(box, f"key{turn}")
+        pieces = iter(range(10, 1000))
+        start = State(versioned=True)
+        for _ in range(4):
+            piece = next(pieces)
+            start = start.with_version(key.happen(Call("put", (piece,))).result, (piece,))
+        known = [version_id for version_id, _ in start.versions]
+        scripts = [
+            [
+                random.choice(
+                    [
+                        Call("remove", (random.choice(known),)),
+                        Call("remove", (random.choice(known),)),
+                        Call("put", (next(pieces),)),
+                        Call("delete"),
+                        Call("get"),
+                        Call("versions"),
+                    ]
+                )
+                for _ in range(4)
+            ]
+            for _ in range(4)
+        ]
+        assert_explained(box, key, start, all_at_once(key, scripts))
+    assert_nothing_is_left_over(box)
+
+
+def assert_nothing_is_left_over(box: Box) -> None:
+    """Every file belongs to a row, and is gone when the rows are."""
+    box.store.collect_garbage()
+    report = box.store.check(scrub=True)
+    assert report.sound, report
+    assert (report.orphans, report.garbage_count) == ((), 0)
+    while versions := box.versions():
+        box.store.delete_objects(box.name, [(one.key, one.version_id or "null") for one in versions])
+    while uploads := box.store.list_uploads(box.name).uploads:
+        for upload in uploads:
+            box.store.abort_upload(box.name, upload.key, upload.upload_id)
+    box.store.collect_garbage()
+    assert box.store.check().blob_count == 0
+
+
+def test_an_upload_that_is_over_can_neither_be_aborted_nor_completed_again(box: Box) -> None:
+    upload_id = box.begin("key")
+    part = box.part("key", upload_id, 1, b"whole")
+    box.complete("key", upload_id, [part])
+    with pytest.raises(faults.UploadMissing):
+        box.store.abort_upload(box.name, "key", upload_id)
+    with pytest.raises(faults.UploadMissing):
+        box.complete("key", upload_id, [part])
+    with pytest.raises(faults.UploadMissing):
+        box.part("key", upload_id, 1, b"again")
+    box.store.collect_garbage()
+    assert box.read("key") == b"whole"
+
+
+# -- the judge itself
+
+
+def happened(name: str, *arguments: object, began: int, ended: int, result: object) -> Happened:
+    return Happened(Call(name, arguments), began, ended, result)
+
+
+START = State(uploads=(("U", ((1, 1),)),))
+
+WRONG: dict[str, list[Happened]] = {
+    "an old value after a new one": [
+        happened("put", 1, began=0, ended=1, result=None),
+        happened("put", 2, began=2, ended=3, result=None),
+        happened("get", began=4, ended=5, result=(1,)),
+    ],
+    "a value that comes and goes": [
+        happened("put", 1, began=0, ended=9, result=None),
+        happened("get", began=1, ended=2, result=(1,)),
+        happened("get", began=3, ended=4, result=None),
+    ],
+    "both completed": [
+        happened("complete", "U", None, began=0, ended=5, result=None),
+        happened("complete", "U", None, began=0, ended=5, result=None),
+    ],
+    "completed and aborted": [
+        happened("complete", "U", None, began=0, ended=5, result=None),
+        happened("abort", "U", began=0, ended=5, result=None),
+    ],
+    "neither completed nor aborted": [
+        happened("complete", "U", None, began=0, ended=5, result=MISSING),
+        happened("abort", "U", began=0, ended=5, result=MISSING),
+    ],
+    "a mixture": [
+        happened("part", "U", 2, 2, began=0, ended=1, result=None),
+        happened("complete", "U", None, began=2, ended=3, result=None),
+        happened("get", began=4, ended=5, result=(1,)),
+    ],
+    "a part that was refused and is in": [
+        happened("part", "U", 2, 2, began=0, ended=9, result=MISSING),
+        happened("complete", "U", None, began=0, ended=5, result=None),
+        happened("get", began=6, ended=7, result=(1, 2)),
+    ],
+    "two first ones": [
+        happened("put_if_absent", 1, began=0, ended=5, result=None),
+        happened("put_if_absent", 2, began=0, ended=5, result=None),
+    ],
+    "refused without a reason": [happened("put_if_absent", 1, began=0, ended=5, result=REFUSED)],
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_the_judge_accepts_no_history_that_cannot_be(case: str) -> None:
+    assert explain(START, WRONG[case]) is None
+
+
+def test_the_judge_accepts_what_can_be() -> None:
+    history = [
+        happened("put", 1, began=0, ended=9, result=None),
+        happened("get", began=1, ended=2, result=None),
+        happened("get", began=3, ended=4, result=(1,)),
+        happened("complete", "U", None, began=3, ended=8, result=None),
+        happened("put_if_absent", 5, began=3, ended=8, result=REFUSED),
+    ]
+    assert explain(START, history) is not None
