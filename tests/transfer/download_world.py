@@ -58,6 +58,7 @@ class DownloadWorld:
         self.fetched: list[int] = []
         self.damage = 0.0
         self.is_damaged = False
+        self.is_meddled_with = False
         self.acknowledged = 0
         self.reports: list[Outcome] = []
         self.begin(Fresh())
@@ -139,6 +140,8 @@ class DownloadWorld:
             case _:
                 self.check_request(command)
                 self.pending.append(command)
+                if isinstance(command, do.SyncPartial):
+                    self.to_sync = dict(self.partial or {})
 
     def view(self) -> JournalView | None:
         return journal_view(records(self.durable + b"".join(self.undurable))[0])
@@ -207,9 +210,10 @@ class DownloadWorld:
                 assert self.partial is not None
                 return on.PartHashed(number=number, crc64=self.partial.get(number, HOLE))
             case do.SyncPartial():
-                if fault:
+                if fault or self.partial is None:
                     return on.SyncPartialFailed(error=FULL)
-                self.sync()
+                assert self.on_disk is not None
+                self.on_disk.update(self.to_sync)
                 return on.PartialSynced()
             case do.Publish(total_bytes=total_bytes):
                 assert total_bytes == self.total_bytes
@@ -249,18 +253,20 @@ class DownloadWorld:
             return on.RangeFailed(number=number, error=CHANGED, is_final=True)
         if fault:
             if self.rng.random() < 0.5:
-                self.partial[number] = self.rng.getrandbits(64)
+                self.put(number, self.rng.getrandbits(64))
             return on.RangeFailed(number=number, error=LOST, is_final=self.rng.random() < 0.1)
         crc64 = self.content_of(command.etag)[number - 1]
         if self.rng.random() < self.damage:
             self.is_damaged = True
             crc64 ^= 1 << 40
-        self.partial[number] = crc64
+        self.put(number, crc64)
         return on.RangeFetched(number=number, size_bytes=command.size_bytes, crc64=crc64)
 
-    def sync(self) -> None:
+    def put(self, number: int, crc64: int) -> None:
+        """Write a range; the file grows where it is too short."""
         assert self.partial is not None
-        self.on_disk = dict(self.partial)
+        self.partial[number] = crc64
+        self.size_bytes = max(self.size_bytes, sum(self.sizes()[:number]))
 
     def publish(self) -> None:
         assert self.partial is not None
@@ -274,7 +280,7 @@ class DownloadWorld:
             command = self.pending.pop(self.rng.randrange(len(self.pending)))
             if isinstance(command, do.FetchRange) and self.rng.random() < 0.6:
                 assert self.partial is not None
-                self.partial[command.number] = self.rng.getrandbits(64)
+                self.put(command.number, self.rng.getrandbits(64))
                 self.feed(on.RangeFailed(number=command.number, error=LOST, is_final=False))
             else:
                 self.feed(self.event_for(command, fault=self.rng.random() < 0.3))
@@ -285,14 +291,17 @@ class DownloadWorld:
 
     def kill(self) -> None:
         """SIGKILL: all that was written is there, also what was not synced; running writes got half-way."""
+        self.die()
+        self.rise()
+
+    def die(self) -> None:
         for command in self.pending:
             if isinstance(command, do.FetchRange) and self.partial is not None and self.rng.random() < 0.5:
-                self.partial[command.number] = self.rng.getrandbits(64)
+                self.put(command.number, self.rng.getrandbits(64))
             if isinstance(command, do.Publish) and self.rng.random() < 0.5:
                 self.publish()
         self.durable += b"".join(self.undurable)
         self.undurable = []
-        self.rise()
 
     def lose_power(self) -> None:
         """What was not synced may be there, or not, each range and each journal record by itself."""
@@ -312,6 +321,16 @@ class DownloadWorld:
         self.undurable = []
         # What was shown and not yet on disk is forgotten; nobody else remembers it.
         self.acknowledged = 0
+        self.rise()
+
+    def meddle(self) -> None:
+        """The process is killed, and somebody removes the partial file, or cuts it to nothing."""
+        self.die()
+        self.is_meddled_with = True
+        if self.partial is not None and self.rng.random() < 0.5:
+            self.partial, self.on_disk, self.size_bytes = {}, {}, 0
+        else:
+            self.partial = self.on_disk = None
         self.rise()
 
     def rise(self) -> None:

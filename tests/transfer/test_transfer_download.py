@@ -358,9 +358,17 @@ def test_a_resume_hashes_only_what_was_not_synced_and_fetches_only_what_is_missi
     assert machine.progress.resumed_bytes == 3 * PART_BYTES
 
 
-def test_a_range_that_the_disk_lost_is_fetched_again_and_its_claim_is_taken_back_first() -> None:
+def test_a_range_that_the_disk_lost_is_fetched_again() -> None:
     machine, _ = resumed(part(1), part(2))
     machine.handle(on.PartialOpened(size_bytes=TOTAL_BYTES))
+    machine.handle(on.PartHashed(number=1, crc64=1))
+    commands = machine.handle(on.PartHashed(number=2, crc64=999))
+    assert [c.number for c in commands if isinstance(c, do.FetchRange)] == [2, 3, 4]
+
+
+def test_what_is_left_of_a_partial_file_of_another_length_is_compared_and_claimed_anew() -> None:
+    machine, _ = resumed(part(1), part(2), Synced(numbers=(1, 2)))
+    machine.handle(on.PartialOpened(size_bytes=PART_BYTES))
     machine.handle(on.PartHashed(number=1, crc64=1))
     commands = machine.handle(on.PartHashed(number=2, crc64=999))
     assert [type(record).__name__ for record in written(commands)] == ["Intent", "PartStored"]

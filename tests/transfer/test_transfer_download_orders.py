@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from penstock.errors import ChecksumMismatch, SourceChanged
+from penstock.errors import ChecksumMismatch, SourceChanged, TargetChanged
 from penstock.transfer import events as on
 from penstock.transfer.job import DownloadSettings
 from penstock.transfer.journal import EndKind
@@ -57,8 +57,10 @@ def play(seed: int) -> DownloadWorld:
             world.feed(on.CancelRequested())
         elif luck < 0.92:
             world.kill()
-        elif luck < 0.98:
+        elif luck < 0.96:
             world.lose_power()
+        elif luck < 0.98:
+            world.meddle()
         elif luck < 0.99:
             world.write_object()
     return world
@@ -79,6 +81,10 @@ def finish(world: DownloadWorld) -> None:
                 return
             case OutcomeKind.FAILED if isinstance(outcome.error, SourceChanged):
                 assert len(world.revisions) > 1
+                return
+            case OutcomeKind.FAILED if isinstance(outcome.error, TargetChanged):
+                # Whether this file or the missing partial one was meddled with, nobody can tell.
+                assert world.is_meddled_with
                 return
             case OutcomeKind.FAILED if isinstance(outcome.error, ChecksumMismatch):
                 assert world.is_damaged
@@ -153,13 +159,10 @@ class DownloadOrders(RuleBasedStateMachine):
         self.world.feed(on.DrainRequested())
 
     @precondition(lambda self: self.world.report is None)
-    @rule(seed=strategies.integers(0, 9), power=strategies.booleans())
-    def crash(self, seed: int, power: bool) -> None:
+    @rule(seed=strategies.integers(0, 9), how=strategies.sampled_from(("kill", "lose_power", "meddle")))
+    def crash(self, seed: int, how: str) -> None:
         self.world.rng.seed(seed)
-        if power:
-            self.world.lose_power()
-        else:
-            self.world.kill()
+        getattr(self.world, how)()
 
     @precondition(lambda self: self.world.report is not None and self.world.durable)
     @rule()

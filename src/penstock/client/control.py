@@ -99,14 +99,14 @@ class RunningTransfer:
         Stop it now, and make sure that nothing of it is left at OSS.
 
         Returns:
-            How it ended; ``clean_up`` is ``verified``, ``pending`` or ``failed``.
+            How it ended: see ``clean_up``. Where that is None, the object was made before (``committed``), or the
+            transfer had been stopped by somebody else, and `Client.cancel_upload` takes its token.
 
         Raises:
-            TransferError: It cannot be reached, has ended, or was complete before.
+            TransferError: It cannot be reached, or has ended; nothing was done.
             TimeoutError: It was told, and has not ended within ``timeout_s``.
         """
-        request = ControlRequest(command="cancel", transfer=self.transfer_id, timeout_s=timeout_s)
-        return self._end(request, timeout_s + 1.0)
+        return self._end(ControlRequest(command="cancel", transfer=self.transfer_id), timeout_s)
 
     def set_limit(self, bytes_s: float | None) -> None:
         """

@@ -23,7 +23,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     Attributes:
         transfer: Id of the transfer that is meant; not for ``list``.
-        timeout_s: For ``drain`` and ``cancel``.
+        timeout_s: For ``drain``.
         bytes_s: For ``limit``; None for no limit.
         skip: For ``list``: leave out the first ones.
     """
@@ -56,7 +56,9 @@ class TransferEnd(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: ``committed``, ``aborted``, ``cancelled`` or ``failed``.
         committed: Whether OSS has the object: ``yes``, ``no`` or ``unknown``.
-        clean_up: After a cancel: ``verified``, ``pending`` or ``failed``.
+        clean_up: ``verified`` (nothing of it is left at OSS), ``pending`` (that could not be confirmed),
+            ``failed`` (the upload is probably still there), or None if something was kept to go on with, or was
+            made.
         error: What a caller that waited for it was told; empty if the object was made.
     """
 

@@ -14,10 +14,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import msgspec
@@ -32,8 +28,8 @@ from penstock.client.control_messages import (
     line,
 )
 from penstock.client.transfer import Transfer
-from penstock.errors import PenstockError
-from penstock.transfer.outcome import Outcome
+from penstock.errors import Committed, PenstockError
+from penstock.transfer.outcome import CleanUp, Outcome
 
 REASON = "another process"
 """The reason of a stop that was asked for from outside."""
@@ -60,6 +56,7 @@ class _Visitor:
         self.heard = bytearray()
         self.answer = b""
         self.asked = False
+        self.told = False
         self.deadline = time.monotonic() + _PATIENCE_S
 
 
@@ -76,13 +73,35 @@ class ControlServer:
         self._listener = listener
         self._transfers = transfers
         self._visitors: dict[int, _Visitor] = {}
-        self._answers: SimpleQueue[tuple[_Visitor, ControlAnswer]] = SimpleQueue()
+        # Who waits for the end of which transfer; its thread and ours both look here.
+        self._waiting: dict[str, list[_Visitor]] = {}
+        self._lock = threading.Lock()
         self._ending = False
         self._woken, self._waker = socket.socketpair()
         for sock in (listener, self._woken, self._waker):
             sock.setblocking(False)
         self._thread = threading.Thread(target=self._serve, name="penstock-control", daemon=True)
         self._thread.start()
+
+    def tell_end(self, transfer_id: str, ended: Outcome | None) -> None:
+        """
+        Answer all that wait for the end of a transfer, which is not found any more; from any thread.
+
+        Args:
+            ended: None if nothing can be said of it.
+        """
+        answer = line(_end_of(ended))
+        with self._lock:
+            visitors = self._waiting.pop(transfer_id, [])
+            for visitor in visitors:
+                try:
+                    sent = visitor.sock.send(answer)
+                except OSError:  # the visitor has gone, or the thread sees to it
+                    sent = 0
+                visitor.answer = answer[sent:]
+                visitor.told = True
+        if visitors:
+            self._wake()
 
     def end(self) -> None:
         """Take no more connections; the thread ends once those that wait for an answer have it."""
@@ -109,7 +128,7 @@ class ControlServer:
                 while not self._ending or self._visitors:
                     for key, _ in selector.select(self._longest_wait_s()):
                         self._attend(key.fileobj)
-                    self._deliver()
+                    self._follow_up()
                     self._expire()
             finally:
                 for visitor in list(self._visitors.values()):
@@ -167,24 +186,23 @@ class ControlServer:
         if request.command == "list":
             self._answer(visitor, self._list(max(request.skip, 0)))
             return
-        transfer = self._transfers.find(request.transfer)
+        with self._lock:
+            # A transfer is not found any more before its end is told, so it cannot be told in between.
+            transfer = self._transfers.find(request.transfer)
+            if transfer is not None and request.command != "limit":
+                self._waiting.setdefault(request.transfer, []).append(visitor)
         if transfer is None:
             self._answer(visitor, ControlAnswer(error="it has ended"))
             return
-        tell = partial(self._tell, visitor)
         match request.command:
             case "limit":
                 self._answer(visitor, _set_limit(transfer, request.bytes_s))
             case "abort":
                 transfer.abort(REASON)
-                _when_ended(transfer, tell)
             case "drain":
                 transfer.drain(request.timeout_s)
-                _when_ended(transfer, tell)
             case "cancel":
-                # Cleaning up takes requests and their answers: not on the thread that serves all.
-                cancel = partial(_cancel, transfer, request.timeout_s, tell)
-                threading.Thread(target=cancel, name="penstock-control-cancel", daemon=True).start()
+                transfer.cancel_soon(REASON)
 
     def _list(self, skip: int) -> ControlAnswer:
         running = self._transfers.running()
@@ -193,21 +211,19 @@ class ControlServer:
             transfers=tuple(_state(transfer) for transfer in page), more=len(running) > skip + len(page)
         )
 
-    def _tell(self, visitor: _Visitor, answer: ControlAnswer) -> None:
-        """Answer from any thread."""
-        self._answers.put((visitor, answer))
-        self._wake()
-
-    def _deliver(self) -> None:
-        with contextlib.suppress(Empty):
-            while True:
-                visitor, answer = self._answers.get_nowait()
-                if self._visitors.get(visitor.sock.fileno()) is visitor:
-                    self._answer(visitor, answer)
+    def _follow_up(self) -> None:
+        """Take leave of those that another thread has answered."""
+        for visitor in list(self._visitors.values()):
+            if visitor.told:
+                visitor.told = False
+                self._finish(visitor)
 
     def _answer(self, visitor: _Visitor, answer: ControlAnswer) -> None:
         visitor.asked = True
         visitor.answer = line(answer)
+        self._finish(visitor)
+
+    def _finish(self, visitor: _Visitor) -> None:
         visitor.deadline = time.monotonic() + _PATIENCE_S
         try:
             self._send(visitor)
@@ -225,7 +241,8 @@ class ControlServer:
         self._visitors.pop(visitor.sock.fileno(), None)
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(visitor.sock)
-        visitor.sock.close()
+        with self._lock:
+            visitor.sock.close()
 
     def _longest_wait_s(self) -> float | None:
         waiting = [visitor.deadline for visitor in self._visitors.values() if _is_slow(visitor)]
@@ -275,31 +292,9 @@ def _set_limit(transfer: Transfer, bytes_s: float | None) -> ControlAnswer:
     return ControlAnswer()
 
 
-def _when_ended(transfer: Transfer, tell: Callable[[ControlAnswer], None]) -> None:
-    transfer.add_done_callback(lambda ended: tell(_end_of(ended)))
-
-
-def _cancel(transfer: Transfer, timeout_s: float, tell: Callable[[ControlAnswer], None]) -> None:
-    try:
-        clean_up = transfer.cancel(timeout_s)
-    except (PenstockError, TimeoutError) as error:
-        tell(ControlAnswer(error=str(error)))
-        return
-
-    def tell_end(ended: Future[Outcome]) -> None:
-        answer = _end_of(ended)
-        if answer.ended is not None:
-            answer = ControlAnswer(ended=msgspec.structs.replace(answer.ended, clean_up=str(clean_up)))
-        tell(answer)
-
-    transfer.add_done_callback(tell_end)
-
-
-def _end_of(ended: Future[Outcome]) -> ControlAnswer:
-    mistake = ended.exception()
-    if mistake is not None:  # of a caller's callback, say
-        return ControlAnswer(error=f"it ended with {type(mistake).__name__}: {mistake}"[:1000])
-    outcome = ended.result()
+def _end_of(outcome: Outcome | None) -> ControlAnswer:
+    if outcome is None:
+        return ControlAnswer(error="it ended by a mistake in a callback, which its own process was told")
     error = outcome.to_error()
     return ControlAnswer(
         ended=TransferEnd(
@@ -309,7 +304,16 @@ def _end_of(ended: Future[Outcome]) -> ControlAnswer:
             acknowledged_bytes=outcome.progress.acknowledged_bytes,
             upload_id=outcome.upload_id,
             resume_token=outcome.resume_token,
-            clean_up=None if outcome.clean_up is None else str(outcome.clean_up),
+            clean_up=_clean_up_of(outcome),
             error="" if error is None else str(error),
         )
     )
+
+
+def _clean_up_of(outcome: Outcome) -> str | None:
+    """What is left at OSS after a cancel; None if something was kept to go on with, or was made."""
+    if outcome.clean_up is not None:
+        return str(outcome.clean_up)
+    if outcome.resume_token is not None or outcome.committed is Committed.YES:
+        return None
+    return str(CleanUp.PENDING if outcome.committed is Committed.UNKNOWN else CleanUp.VERIFIED)

@@ -120,7 +120,7 @@ class Group:
         members = self._all()
         for transfer in members:
             if not transfer.done():
-                transfer._driver.cancel()
+                transfer.cancel_soon()
         found = set()
         for transfer in members:
             try:

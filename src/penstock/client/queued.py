@@ -84,7 +84,7 @@ class Turn:
         self._wish(lambda transfer: transfer.drain(timeout_s))
 
     def cancel(self, reason: str = "cancel") -> None:
-        self._wish(lambda transfer: transfer._driver.cancel(reason))
+        self._wish(lambda transfer: transfer.cancel_soon(reason))
         if self._transfer is None:
             self._latch.trip(reason)
 

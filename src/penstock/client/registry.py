@@ -24,10 +24,11 @@ import msgspec
 
 from penstock.client.control_messages import ProcessEntry
 from penstock.client.control_server import ControlServer
-from penstock.client.transfer import Transfer
+from penstock.client.transfer import Tell, Transfer
 from penstock.files.durable import PRIVATE_FILE_MODE, make_private_directory
 from penstock.files.process import process_started
 from penstock.files.state_dir import StateDir
+from penstock.transfer.outcome import Outcome
 
 MAX_SOCKET_PATH_BYTES = 100
 """The system's own limit is 104 on macOS and 108 on Linux."""
@@ -51,20 +52,32 @@ class Registry:
         self._post: _Post | None = None
 
     @contextmanager
-    def shown(self, transfer: Transfer) -> Iterator[None]:
-        """Show a transfer while the block runs. That it cannot be shown does not keep it from running."""
+    def shown(self, transfer: Transfer) -> Iterator[Tell]:
+        """
+        Show a transfer while the block runs. That it cannot be shown does not keep it from running.
+
+        Other processes that wait for its end are answered as the block is left: the end of the transfer may be
+        the end of this process. What the block is given takes the outcome.
+        """
+        ends: list[Outcome] = []
         with self._lock:
             self._transfers[transfer.transfer_id] = transfer
             if self._post is None:
                 self._post = _Post.open(self._state, self)
         try:
-            yield
+            yield ends.append
         finally:
             with self._lock:
                 self._transfers.pop(transfer.transfer_id, None)
-                if not self._transfers and self._post is not None:
-                    self._post.close()
+                post, is_last = self._post, not self._transfers
+                if is_last:
                     self._post = None
+            if post is not None:
+                if is_last:
+                    post.take_down()
+                post.tell(transfer.transfer_id, ends[0] if ends else None)
+                if is_last:
+                    post.close()
 
     def running(self) -> list[Transfer]:
         """The transfers that run, the one that began first at the beginning."""
@@ -130,12 +143,18 @@ class _Post:
         server = ControlServer(listener, registry) if listener is not None else None
         return cls(entry_path, socket_path, server)
 
-    def close(self) -> None:
+    def take_down(self) -> None:
         if self._entry_path is not None:
             with suppress(OSError):
                 self._entry_path.unlink(missing_ok=True)
         if self._socket_path is not None:
             remove_socket(self._socket_path)
+
+    def tell(self, transfer_id: str, ended: Outcome | None) -> None:
+        if self._server is not None:
+            self._server.tell_end(transfer_id, ended)
+
+    def close(self) -> None:
         if self._server is not None:
             self._server.end()
 
@@ -167,7 +186,7 @@ def remove_socket(path: Path) -> None:
 def _listen(directory: Path) -> tuple[Path, socket.socket]:
     if not hasattr(socket, "AF_UNIX"):
         raise OSError("this system has no Unix sockets")
-    path = directory / f"{os.getpid()}-{secrets.token_hex(4)}.sock"
+    path = directory / f"{secrets.token_hex(4)}.sock"
     if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
         # A directory that mkdtemp makes is this user's alone, like the one for which it stands in.
         path = Path(tempfile.mkdtemp(prefix=_SOCKET_DIRECTORY_PREFIX)) / "control.sock"

@@ -19,6 +19,10 @@ from penstock.transfer.outcome import Outcome as TransferOutcome
 from penstock.transfer.progress import Progress
 
 
+Tell = Callable[[TransferOutcome], object]
+"""Hears how a transfer ended, before anybody in this process does."""
+
+
 class Driver(Protocol):
     """What runs a transfer."""
 
@@ -76,7 +80,7 @@ class Transfer:
         bandwidth: Bandwidth | None = None,
         *,
         transfer_id: str | None = None,
-        shown_by: Callable[[Transfer], AbstractContextManager[object]] | None = None,
+        shown_by: Callable[[Transfer], AbstractContextManager[Tell]] | None = None,
         start: bool = True,
     ) -> None:
         self.name = name
@@ -95,8 +99,9 @@ class Transfer:
             if self._shown_by is None:
                 ended = self._driver.run()
             else:
-                with self._shown_by(self):
+                with self._shown_by(self) as tell:
                     ended = self._driver.run()
+                    tell(ended)
             self._ended.set_result(ended)
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
             self._ended.set_exception(error)
@@ -159,6 +164,10 @@ class Transfer:
         """Start no further part; let those in flight finish for so long, then abort. Does not wait."""
         self._driver.drain(timeout_s)
 
+    def cancel_soon(self, reason: str = "cancel") -> None:
+        """As `cancel`, without waiting: the outcome tells how it went."""
+        self._driver.cancel(reason)
+
     def cancel(self, timeout_s: float | None = 60.0) -> CleanUp:
         """
         Stop now, then make the UploadId invalid, and make sure that nothing of the upload is left.
@@ -173,7 +182,7 @@ class Transfer:
             TransferError: The object had been made before the cancel; there is nothing to cancel.
             TimeoutError: The clean-up still runs after ``timeout_s``.
         """
-        self._driver.cancel()
+        self.cancel_soon()
         ended = self._wait(timeout_s)
         # An Initiate whose answer was not seen may have left an upload whose id is not known here.
         if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.resume_token is not None:

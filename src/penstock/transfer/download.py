@@ -195,7 +195,7 @@ class DownloadMachine(StoppableMachine):
         self._standing.published_as = None
         self._view = None
         commands: list[do.Command] = []
-        if self._distrusted or len(kept) < len(self._standing.known):
+        if self._distrusted:
             commands += self._write_intent()
             for part in kept:
                 commands += self._standing.write_down(part, durable=False)

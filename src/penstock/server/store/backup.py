@@ -3,7 +3,8 @@ A copy of the whole store as it was at one instant, made while it is in use.
 
 The metadata is copied by SQLite itself, in one snapshot; then every blob which that copy needs, and which
 stays meanwhile because of a lease. A blob file is never written again, so a hard link is as good as a copy
-where both are on one file system. The result appears under its name only when it is complete.
+where both are on one file system. The result appears under its name only when it is complete; a process
+that is killed on the way leaves a hidden directory, whose name ends in ``.unfinished``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from typing import Any, Final
 import apsw
 
 from penstock.errors import StoreError
-from penstock.server.store.blobs import BlobFiles, disk_error, make_directory, sync_directory, sync_file
+from penstock.server.store.blobs import (
+    BlobFiles,
+    disk_error,
+    flush_file,
+    make_directory,
+    sync_directory,
+    sync_file,
+)
 from penstock.server.store.content import Horizon
 from penstock.server.store.records import BackupReport
 from penstock.server.store.writer import ReaderPool, disk_trouble
@@ -82,6 +90,8 @@ def _copy_blobs(source: BlobFiles, target: BlobFiles, metadata: Path, *, link: b
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if link and _link(source.path(blob_id), path):
             linked += 1
+            if not source.durable:
+                flush_file(path)
         else:
             _copy(source.path(blob_id), path)
     return BackupReport(

@@ -109,6 +109,11 @@ class BlobFiles:
         if self._sync:
             sync_directory(directory)
 
+    @property
+    def durable(self) -> bool:
+        """True if every file was flushed before it got its name."""
+        return self._sync
+
     def remove_leftovers(self) -> int:
         """Removes what a crash left in staging; only for the one who holds the lock, before any staging."""
         leftovers = list(self._staging.iterdir())

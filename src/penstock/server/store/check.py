@@ -25,7 +25,7 @@ from penstock.server.store.writer import ReaderPool
 
 _BATCH: Final = 10_000
 
-_COUNTS: Final = {
+_CONTRADICTIONS: Final = {
     "blob {} counts {} segments and has {}": (
         "SELECT id, refs, coalesce(real, 0) FROM blob LEFT JOIN"
         " (SELECT blob, count(*) AS real FROM segment GROUP BY blob) ON blob = id"
@@ -77,7 +77,7 @@ _COUNTS: Final = {
         "SELECT blob FROM gc WHERE blob IN (SELECT id FROM blob)"
     ),
 }
-"""What is wrong, in words, and the query that finds it."""
+"""What can be wrong, in words, and the query that finds it."""
 
 
 def check(readers: ReaderPool, files: BlobFiles, horizon: Horizon, *, scrub: bool) -> CheckReport:
@@ -158,7 +158,7 @@ def _metadata_faults(connection: apsw.Connection, *, scrub: bool) -> Iterator[st
     for row in connection.execute(f"PRAGMA {'integrity_check' if scrub else 'quick_check'}").fetchall():
         if row[0] != "ok":
             yield f"SQLite: {row[0]}"
-    for words, query in _COUNTS.items():
+    for words, query in _CONTRADICTIONS.items():
         for row in connection.execute(query).fetchall():
             yield words.format(*(repr(one.decode()) if isinstance(one, bytes) else one for one in row))
     if scrub:

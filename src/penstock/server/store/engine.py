@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from penstock.server.store.blobs import BlobFiles, LocalStagedBlob, flush_file
 from penstock.server.store.content import Horizon, ManifestCache
@@ -16,7 +16,7 @@ from penstock.server.store.lock import DirectoryLock
 from penstock.server.store.schema import Durability, connect
 from penstock.server.store.writer import ReaderPool, Transaction, Writer, last_garbage_id
 
-METADATA_NAME = "metadata.sqlite3"
+METADATA_NAME: Final = "metadata.sqlite3"
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from penstock.server.store.buckets import bucket_id
 from penstock.server.store.listing import successor
 from penstock.server.store.writer import ReaderPool, Writer
 
-BATCH: Final = 500
+BATCH: Final = 100
 """How many rows share a transaction at most; other writers wait for as long as that takes."""
 
 _TAGGED: Final = (
