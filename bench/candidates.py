@@ -8,6 +8,7 @@ are. penstock and alibabacloud-oss-v2 also compute the CRC-64 of what they send;
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -177,7 +178,8 @@ class OssV2:
         config.credentials_provider = oss.credentials.StaticCredentialsProvider("LTAIexample", "secret")
         config.region = "cn-hangzhou"
         config.endpoint = target.url
-        config.insecure_skip_verify = True
+        if target.ca_file:
+            os.environ["REQUESTS_CA_BUNDLE"] = target.ca_file
         self._oss = oss
         self._client = oss.Client(config)
         self._path = target.path

@@ -96,6 +96,24 @@ class Recorder:
         self.log: list[Event] = []
         self.deaf_to = deaf_to
 
+    @staticmethod
+    def after_a_kill(log: list[Event], root: Path) -> Recorder:
+        """
+        Goes on where a process was killed: what it had asked for is all there, flushed or not.
+
+        Args:
+            log: What happened until then.
+            root: A directory to be made, for the next process to find.
+        """
+        disk = Disk()
+        for event in log:
+            disk.replay(event)
+        disk.leave(root, Everything())
+        recorder = Recorder(root)
+        recorder.log = list(log)
+        recorder._inodes = dict(disk.paths())
+        return recorder
+
     def note(self, what: Any) -> None:
         with self._gate:
             self.log.append(Noted(what))
@@ -421,6 +439,8 @@ class Disk:
                 self._became(source, None)
             case Removed(path):
                 self._became(path, None)
+            case Noted():
+                pass
             case Written() | Cut():
                 self._files[event.inode].changes.append(event)
             case Flushed(inode) if inode in self._directories:
@@ -435,6 +455,16 @@ class Disk:
         return any(file.changes for file in self._files.values()) or any(
             directory.changes for directory in self._directories.values()
         )
+
+    def paths(self, inode: int = 0, path: str = "") -> Iterator[tuple[str, int]]:
+        """Everything that there is, by path."""
+        yield path, inode
+        for name, child in self._directories[inode].now().items():
+            below = f"{path}/{name}" if path else name
+            if child in self._directories:
+                yield from self.paths(child, below)
+            else:
+                yield below, child
 
     def leave(self, target: Path, choice: Choice) -> None:
         """Makes the state of a choice a real directory."""

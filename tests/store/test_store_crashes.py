@@ -9,9 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import TypeGuard
 
 import pytest
-from power_cut import BytesOnly, Chance, Choice, Disk, Event, Everything, NamesOnly, Noted, Recorder, Written
+from power_cut import (
+    BytesOnly,
+    Chance,
+    Choice,
+    Disk,
+    Event,
+    Everything,
+    Flushed,
+    Made,
+    NamesOnly,
+    Noted,
+    Recorder,
+    Removed,
+    Written,
+)
 from store_box import Box, bucket_named
 from store_clients import LARGE_BYTES, PLAIN, VERSIONED, Client, Holding, held_by
 
@@ -218,6 +233,39 @@ def test_a_relaxed_store_may_forget_the_last_answers_and_is_never_damaged(tmp_pa
 def test_a_relaxed_store_survives_thousands_of_power_cuts(tmp_path: Path, seed: int) -> None:
     recording = record(tmp_path / "data", seed, durability="relaxed", calls=40)
     survive_cuts(tmp_path, recording, 400, seed, look=assert_undamaged)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_a_killed_process_committed_is_durable_before_the_next_one_acts_on_it(
+    tmp_path: Path, seed: int
+) -> None:
+    recording = record(tmp_path / "data", seed)
+    wal = {event.inode for event in recording.log if isinstance(event, Made) and event.path.endswith("-wal")}
+    ready = recording.log.index(Noted(READY))
+    # Killed when all of a commit was written and none of it flushed: the next process sees that commit.
+    kills = [
+        at
+        for at, event in enumerate(recording.log)
+        if at > ready and isinstance(event, Flushed) and event.inode in wal
+    ]
+    for at in Random(seed).sample(kills, min(30, len(kills))):
+        killed = tmp_path / f"killed{at}"
+        recorder = Recorder.after_a_kill(recording.log[:at], killed)
+        with recorder.listening(), LocalStore.open(killed, "strict") as store:
+            store.collect_garbage()
+            log = list(recorder.log)
+        disk = Disk()
+        done = Counter(event.what.client for event in log[:at] if is_done(event))
+        for position, event in enumerate(log):
+            disk.replay(event)
+            if position > at and isinstance(event, Removed) and event.path.startswith("blobs/"):
+                left = tmp_path / f"left{at}-{position}"
+                disk.leave(left, NamesOnly())
+                assert_survived(left, Cut(disk, True, done), recording)
+
+
+def is_done(event: Event) -> TypeGuard[Noted]:
+    return isinstance(event, Noted) and isinstance(event.what, Done)
 
 
 def skip(*_: object) -> None:

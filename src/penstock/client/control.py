@@ -99,8 +99,8 @@ class RunningTransfer:
         Stop it now, and make sure that nothing of it is left at OSS.
 
         Returns:
-            How it ended: see ``clean_up``. Where that is None, the object was made before (``committed``), or the
-            transfer had been stopped by somebody else, and `Client.cancel_upload` takes its token.
+            How it ended: see ``clean_up``. Where that is None, the object was made before (``committed``),
+            or somebody else had stopped the transfer, and `Client.cancel_upload` takes its token.
 
         Raises:
             TransferError: It cannot be reached, or has ended; nothing was done.

@@ -57,8 +57,8 @@ class TransferEnd(msgspec.Struct, frozen=True, kw_only=True):
         kind: ``committed``, ``aborted``, ``cancelled`` or ``failed``.
         committed: Whether OSS has the object: ``yes``, ``no`` or ``unknown``.
         clean_up: ``verified`` (nothing of it is left at OSS), ``pending`` (that could not be confirmed),
-            ``failed`` (the upload is probably still there), or None if something was kept to go on with, or was
-            made.
+            ``failed`` (the upload is probably still there), or None if something was made, or was kept to go
+            on with.
         error: What a caller that waited for it was told; empty if the object was made.
     """
 

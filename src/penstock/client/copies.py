@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Unpack
 
 import msgspec
@@ -273,7 +273,14 @@ def _target_url(target: str, source: OssUrl) -> OssUrl:
     url = parse_url(target)
     if not url.bucket:
         raise InvalidInput(f"{target!r} names no bucket", advice="A target looks like oss://bucket/key.")
-    return OssUrl(url.bucket, url.key + PurePosixPath(source.key).name) if url.names_prefix else url
+    if not url.names_prefix:
+        return url
+    name = source.key.rpartition("/")[2]
+    if not name:
+        raise InvalidInput(
+            f"{target!r} ends in a folder, and so does {source}", advice="Name the object: oss://bucket/key."
+        )
+    return OssUrl(url.bucket, url.key + name)
 
 
 def _source_of(what: str, beginning: Beginning, source: str | None) -> tuple[OssUrl, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypedDict
 
 import msgspec
@@ -206,8 +206,8 @@ def _file_path(path: str | os.PathLike[str], url: OssUrl) -> Path:
     file_path = Path(os.path.realpath(path))
     if not file_path.is_dir():
         return file_path
-    name = PurePosixPath(url.key).name
-    if name in ("", ".", "..") or Path(name).name != name or url.key.endswith("/"):
+    name = url.key.rpartition("/")[2]
+    if name in ("", ".", "..") or Path(name).name != name:
         raise InvalidInput(
             f"{url} gives no name for a file in {file_path}", advice="Name the file that is to be made."
         )

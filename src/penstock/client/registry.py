@@ -56,8 +56,8 @@ class Registry:
         """
         Show a transfer while the block runs. That it cannot be shown does not keep it from running.
 
-        Other processes that wait for its end are answered as the block is left: the end of the transfer may be
-        the end of this process. What the block is given takes the outcome.
+        Other processes that wait for its end are answered as the block is left: the end of the transfer may
+        be the end of this process. What the block is given takes the outcome.
         """
         ends: list[Outcome] = []
         with self._lock:

@@ -18,7 +18,6 @@ from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
 from penstock.transfer.outcome import Outcome as TransferOutcome
 from penstock.transfer.progress import Progress
 
-
 Tell = Callable[[TransferOutcome], object]
 """Hears how a transfer ended, before anybody in this process does."""
 

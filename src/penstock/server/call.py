@@ -5,19 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from penstock.protocol.operation import Request as Asked
 from penstock.protocol.operation import Result
 from penstock.server.arriving import Arriving
-from penstock.server.gate import Caller
+from penstock.server.accounts import Caller
 from penstock.server.request import Request
 from penstock.server.response import ObjectBody
+from penstock.server.rules import NO_RULES, RuleBook, Rules
 from penstock.server.store.interface import StagedBlob, Store
 from penstock.server.store.records import BucketRecord
 
 Post = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]
 """Sends a body to a URL with these headers; gives status and answer, or raises OSError."""
+
+
+
+def _anything(operation: str, bucket: str, key: str, version_id: str | None) -> None:
+    """Nothing is refused."""
+
 
 R_co = TypeVar("R_co", bound=Asked, covariant=True)
 
@@ -34,6 +42,9 @@ class Service:
         clock: Unix time in seconds.
         post: Carries out callbacks; None where the server may not speak to others.
         arriving: Parts that are on their way in.
+        restore_s: How long the restoring of an archived object takes.
+        rules: What is decided for each bucket.
+        retention: Held while a bucket with a retention policy is written to.
     """
 
     store: Store
@@ -42,6 +53,12 @@ class Service:
     clock: Callable[[], float] = time.time
     post: Post | None = None
     arriving: Arriving = field(default_factory=Arriving)
+    restore_s: float = 3.0
+    retention: Lock = field(default_factory=Lock)
+    rules: RuleBook = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", RuleBook(self.store))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,8 @@ class Call(Generic[R_co]):
         base: Scheme and host that the client used, to lead it back here.
         request_id: 24 hexadecimal characters.
         bucket: The bucket that is asked about, as it was when the call began.
+        rules: What was decided for it then.
+        may: Refuses what the caller may not do with another bucket and key.
     """
 
     asked: R_co
@@ -66,6 +85,13 @@ class Call(Generic[R_co]):
     base: str
     request_id: str
     bucket: BucketRecord | None = None
+    rules: Rules = NO_RULES
+    may: Callable[[str, str, str, str | None], None] = _anything
+
+    @property
+    def account(self) -> str:
+        """The account that what is made here belongs to."""
+        return self.caller.account or (self.bucket.owner if self.bucket is not None else self.service.owner)
 
     @property
     def store(self) -> Store:

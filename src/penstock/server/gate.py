@@ -1,67 +1,46 @@
-"""Who asks, and whether they may: signatures of both versions, access lists of buckets and objects."""
+"""Who asks: signatures of both versions, keys that stay and keys that end."""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Final
 
 from penstock.protocol.error_table import fault
 from penstock.protocol.percent import Query
 from penstock.protocol.signature_v1 import check_v1, parse_v1
 from penstock.protocol.signature_v4 import check_v4, parse_v4
+from penstock.server.accounts import Caller, User
+from penstock.server.sts import Tokens
 
-ANONYMOUS_READS = frozenset({"GetObject", "HeadObject", "GetObjectMeta", "GetSymlink"})
-_ANONYMOUS_LISTS = frozenset({"ListObjects", "ListObjectsV2"})
-_ANONYMOUS_WRITES = frozenset(
-    {
-        "PutObject",
-        "AppendObject",
-        "DeleteObject",
-        "DeleteMultipleObjects",
-        "InitiateMultipartUpload",
-        "UploadPart",
-        "CompleteMultipartUpload",
-        "AbortMultipartUpload",
-        "ListParts",
-    }
-)
-_READABLE = frozenset({"public-read", "public-read-write"})
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """
-    Who asks.
-
-    Attributes:
-        access_key_id: Empty for those who did not sign.
-    """
-
-    access_key_id: str = ""
-
-    @property
-    def anonymous(self) -> bool:
-        return not self.access_key_id
+DEFAULT_ACCOUNT: Final = "1000000000000001"
+"""Account of a server that names none."""
 
 
 class Gate:
     """
-    Knows the keys and lets their holders in.
-
-    All keys belong to one account: whoever signs with any of them may do everything. Who does not sign
-    may do what the access lists open to everybody.
+    Knows the keys and says who holds the one that a request was signed with.
 
     Args:
-        users: Secret by access key id.
+        users: User by access key id, or only the secret of one who owns the server's account.
         region: The region that V4 signatures must name; None takes any.
-        tokens: Security token by access key id, for temporary keys.
+        tokens: The temporary keys that were issued.
+        owner: The server's account.
     """
 
     def __init__(
-        self, users: Mapping[str, str], region: str | None = None, tokens: Mapping[str, str] | None = None
+        self,
+        users: Mapping[str, User | str],
+        region: str | None = None,
+        tokens: Tokens | None = None,
+        owner: str = DEFAULT_ACCOUNT,
     ) -> None:
-        self._users = dict(users)
-        self._tokens = dict(tokens or {})
+        self.users = {
+            access_key_id: filled_in(User(user) if isinstance(user, str) else user, owner)
+            for access_key_id, user in users.items()
+        }
+        self.tokens = tokens or Tokens()
         self._region = region
 
     def identify(
@@ -85,8 +64,13 @@ class Gate:
         presented = v4 or v1
         if presented is None:
             return Caller()
-        secret = self._users.get(presented.access_key_id)
-        if secret is None:
+        user = self.users.get(presented.access_key_id)
+        temporary = self.tokens.find(presented.access_key_id) if user is None else None
+        if user is not None:
+            secret = user.secret
+        elif temporary is not None and presented.security_token:
+            secret = temporary.secret
+        else:
             raise fault("InvalidAccessKeyId", OSSAccessKeyId=presented.access_key_id)
         if v4 is not None:
             check_v4(
@@ -101,34 +85,25 @@ class Gate:
             )
         elif v1 is not None:
             check_v1(v1, secret, method=method, path=path, query=query, headers=headers, now=int(now_s))
-        if presented.security_token != self._tokens.get(presented.access_key_id):
+        by_url = "authorization" not in headers
+        if temporary is None:
+            if presented.security_token:
+                raise fault("InvalidSecurityToken")
+            assert user is not None
+            return caller_of(presented.access_key_id, user, by_url=by_url)
+        if not hmac.compare_digest(presented.security_token or "", temporary.token):
             raise fault("InvalidSecurityToken")
-        return Caller(presented.access_key_id)
+        if temporary.expires_s <= now_s:
+            raise fault("SecurityTokenExpired")
+        return temporary.caller(by_url=by_url)
 
 
-def open_to_some(operation: str) -> bool:
-    """Whether an object's own access list may open this call to everybody."""
-    return operation in ANONYMOUS_READS or operation in _ANONYMOUS_WRITES
+def filled_in(user: User, owner: str) -> User:
+    """The user, with the server's account if it names none."""
+    return user if user.account else replace(user, account=owner)
 
 
-def authorize(operation: str, bucket_acl: str | None, object_acl: str = "default") -> None:
-    """
-    Refuse what an unsigned request may not do.
-
-    Args:
-        operation: Name of the call.
-        bucket_acl: None where no bucket is concerned.
-        object_acl: That of the object, if there is one; it goes before the bucket's.
-    """
-    acl = object_acl if object_acl != "default" else bucket_acl or "private"
-    if operation in ANONYMOUS_READS and acl in _READABLE:
-        return
-    if operation in _ANONYMOUS_LISTS and bucket_acl in _READABLE:
-        return
-    if operation in _ANONYMOUS_WRITES and acl == "public-read-write":
-        return
-    raise fault(
-        "AccessDenied",
-        message="You have no right to access this object because of bucket acl.",
-        ec="0003-00000001",
-    )
+def caller_of(access_key_id: str, user: User, *, by_url: bool = False) -> Caller:
+    """A user who signed, as a caller."""
+    names = (user.account,) if not user.name else (user.name, f"acs:ram::{user.account}:user/{user.name}")
+    return Caller(access_key_id, user.account, names, (user.policy,) if user.policy else (), by_url)

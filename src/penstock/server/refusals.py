@@ -20,6 +20,10 @@ def refusal_of_store(error: faults.StoreFault) -> ServiceError:
             return fault("BucketNotEmpty", BucketName=error.bucket)
         case faults.KeyMissing():
             return fault("NoSuchKey", Key=error.key)
+        case faults.VersionIsMarker():
+            return fault("MethodNotAllowed", ec="", Method="GET", ResourceType="DeleteMarker")
+        case faults.ConfigMissing():
+            return fault("InternalError", message=str(error))
         case faults.VersionMissing():
             return fault("NoSuchVersion", Key=error.key, VersionId=error.version_id)
         case faults.AlreadyExists():
@@ -61,6 +65,19 @@ def refusal_of_store(error: faults.StoreFault) -> ServiceError:
             return fault("InvalidCRC64")
         case _:
             return fault("InternalError", message=str(error))
+
+
+def headers_of_store(error: faults.StoreFault) -> dict[str, str]:
+    """What the answer to a refusal of the store says beside it."""
+    match error:
+        case faults.KeyMissing(marker_version_id=str(marker)):
+            return {"x-oss-delete-marker": "true", "x-oss-version-id": marker}
+        case faults.VersionIsMarker():
+            return {"x-oss-delete-marker": "true", "x-oss-version-id": error.version_id, "allow": "DELETE"}
+        case faults.PositionMismatch():
+            return {"x-oss-next-append-position": str(error.actual)}
+        case _:
+            return {}
 
 
 def part_number_refused(number: int) -> ServiceError:

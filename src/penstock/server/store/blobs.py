@@ -209,6 +209,8 @@ class BlobFiles:
                 )
                 if first + (1 << _SHARD_BITS) + _CAREFUL_MS < now:
                     try:
+                        with self._gate:
+                            self._ready_shards.discard(directory)
                         directory.rmdir()
                     except OSError as error:
                         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:

@@ -38,7 +38,12 @@ class Engine:
             undo.callback(lock.close)
             self._files = BlobFiles(directory, durability)
             self._files.remove_leftovers()
-            self._metadata = metadata = directory / METADATA_NAME
+            metadata = directory / METADATA_NAME
+            self._log = directory / f"{METADATA_NAME}-wal"
+            if durability != "none" and self._log.exists():
+                # A process that was killed may have written commits and not flushed them. Nobody may act
+                # on them, by removing what they no longer need, while a power failure can undo them.
+                flush_file(self._log)
             connection = connect(metadata, durability, read_only=False)
             self._horizon = Horizon(last_garbage_id(connection))
             self._writer = Writer(connection, self._committed)
@@ -80,7 +85,7 @@ class Engine:
     def _confirm(self) -> None:
         """Makes durable what was committed, where that has not happened with each commit."""
         if self._durability == "relaxed":
-            flush_file(self._metadata.with_name(f"{METADATA_NAME}-wal"))
+            flush_file(self._log)
 
     def _seal(self, staged: StagedBlob) -> LocalStagedBlob:
         if not isinstance(staged, LocalStagedBlob):
