@@ -10,11 +10,12 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from stall import stalled
+from stall import Stalled, stalled
 
 _BODY_BYTES = 64 << 20
 _TRIES = 2
-_BEGUN_S = 1.0
+_START_S = 20.0
+_SETTLE_S = 2.0  # botocore waits a second for "100 Continue" before it sends a body
 
 Upload = Callable[[str, threading.Event], Any]
 """Uploads to the given URL until it ends; the event says that it shall stop."""
@@ -130,14 +131,23 @@ def _attempt(pipe: Connection, name: str, url: str) -> None:
 
     thread = threading.Thread(target=upload, daemon=True)
     thread.start()
-    thread.join(_BEGUN_S)
     patience_s = pipe.recv()
+    assert not ended, f"{name} ended before it was told to"
     asked = time.perf_counter()
     stop.set()
     pipe.send(asked)
     thread.join(patience_s)
     pipe.send(ended[0] - asked if ended else None)
     pipe.recv()  # stays alive, so that the connection is not ended by the end of the process
+
+
+def _end_after(server: Stalled, asked: float, patience_s: float) -> float | None:
+    """How long after it was asked to stop the client's connection ended; None if it did not in time."""
+    while (note := server.next_note(asked + patience_s - time.perf_counter())) is not None:
+        what, when = note
+        if what == "ended":
+            return when - asked
+    return None
 
 
 def _text(times_s: list[float | None], patience_s: float) -> str:
@@ -158,16 +168,18 @@ def measure(patience_s: float) -> list[dict[str, Any]]:
             calls: list[float | None] = []
             connections: list[float | None] = []
             for _ in range(_TRIES):
-                with stalled(behaviour) as server:
+                with stalled(behaviour, noting=True) as server:
                     ours, theirs = start.Pipe()
                     url = f"http://127.0.0.1:{server.port}"
                     process = start.Process(target=_attempt, args=(theirs, name, url), daemon=True)
                     process.start()
+                    if server.next_note(_START_S) is None:
+                        raise RuntimeError(f"{name} has not connected")
+                    time.sleep(_SETTLE_S)
                     ours.send(patience_s)
                     asked = ours.recv()
                     calls.append(ours.recv())
-                    end = server.next_end(max(0.0, asked + patience_s - time.perf_counter()))
-                    connections.append(None if end is None else end - asked)
+                    connections.append(_end_after(server, asked, patience_s))
                     process.kill()
                     process.join()
             found.append(

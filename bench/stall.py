@@ -1,8 +1,8 @@
 """
 Servers that keep a client waiting in a state of its choice, in a process of their own.
 
-Each notes when a connection ended, on the clock that all processes of a machine share, so that what a client
-says about having stopped can be compared with what reached the other end.
+On demand one notes when a connection began and ended, on the clock that all processes of a machine share, so
+that what a client says about having stopped can be compared with what reached the other end.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _BUSY = (
 )
 
 Behaviour = Callable[[socket.socket], None]
+Note = Callable[[str], None]
 
 
 def _reads_nothing(sock: socket.socket) -> None:
@@ -51,7 +52,8 @@ _BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-def _attend(sock: socket.socket, behave: Behaviour, context: ssl.SSLContext | None, pipe: Connection) -> None:
+def _attend(sock: socket.socket, behave: Behaviour, context: ssl.SSLContext | None, note: Note) -> None:
+    note("began")
     with sock:
         with suppress(OSError):
             if context is None:
@@ -59,10 +61,17 @@ def _attend(sock: socket.socket, behave: Behaviour, context: ssl.SSLContext | No
             else:
                 with context.wrap_socket(sock, server_side=True) as secured:
                     behave(secured)
-        pipe.send(time.perf_counter())
+        note("ended")
 
 
-def _serve(pipe: Connection, behaviour: str, certificate: Path | None) -> None:
+def _serve(pipe: Connection, behaviour: str, certificate: Path | None, noting: bool) -> None:
+    lock = threading.Lock()
+
+    def note(what: str) -> None:
+        if noting:
+            with lock:
+                pipe.send((what, time.perf_counter()))
+
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -71,38 +80,35 @@ def _serve(pipe: Connection, behaviour: str, certificate: Path | None) -> None:
     pipe.send(listener.getsockname()[1])
     while True:
         sock, _ = listener.accept()
-        arguments = (sock, _BEHAVIOURS[behaviour], context, pipe)
+        arguments = (sock, _BEHAVIOURS[behaviour], context, note)
         threading.Thread(target=_attend, args=arguments, daemon=True).start()
 
 
 class Stalled:
-    """A running server: its port, and the ends of its connections."""
+    """A running server: its port, and its notes."""
 
     def __init__(self, pipe: Connection) -> None:
         self.port: int = pipe.recv()
         self._pipe = pipe
 
-    def next_end(self, timeout_s: float) -> float | None:
-        """When the next connection ended, by `time.perf_counter`; None if none does in time."""
-        return float(self._pipe.recv()) if self._pipe.poll(timeout_s) else None
-
-    def forget_ends(self) -> None:
-        while self._pipe.poll(0):
-            self._pipe.recv()
+    def next_note(self, timeout_s: float) -> tuple[str, float] | None:
+        """``began`` or ``ended`` of a connection, and when by `time.perf_counter`; None if none in time."""
+        return self._pipe.recv() if self._pipe.poll(max(0.0, timeout_s)) else None
 
 
 @contextmanager
-def stalled(behaviour: str, certificate: Path | None = None) -> Iterator[Stalled]:
+def stalled(behaviour: str, certificate: Path | None = None, *, noting: bool = False) -> Iterator[Stalled]:
     """
     A server for the length of a ``with`` block.
 
     Args:
         behaviour: ``reads nothing``, ``never answers``, ``is busy`` (503).
         certificate: Serve TLS with it.
+        noting: Note the connections; somebody must read the notes.
     """
     start = multiprocessing.get_context("spawn")
     ours, theirs = start.Pipe()
-    process = start.Process(target=_serve, args=(theirs, behaviour, certificate), daemon=True)
+    process = start.Process(target=_serve, args=(theirs, behaviour, certificate, noting), daemon=True)
     process.start()
     try:
         yield Stalled(ours)

@@ -15,9 +15,13 @@ from penstock.version import VERSION
 
 if TYPE_CHECKING:
     from penstock.client.aio import AsyncClient, AsyncObjectBody, AsyncTransfer
+    from penstock.client.aio_group import AsyncGroup
     from penstock.client.call import Call
     from penstock.client.client import Client
+    from penstock.client.control import RunningTransfer, running_transfers
+    from penstock.client.control_messages import TransferEnd
     from penstock.client.credentials import Credentials
+    from penstock.client.group import Group
     from penstock.client.object_body import ObjectBody
     from penstock.client.outcome import Outcome
     from penstock.client.presign import PresignedUrl
@@ -73,9 +77,13 @@ __version__ = VERSION
 # Each name is imported when it is first asked for: `penstock --help` needs none of them.
 _PLACES = {
     "penstock.client.aio": "AsyncClient AsyncObjectBody AsyncTransfer",
+    "penstock.client.aio_group": "AsyncGroup",
     "penstock.client.call": "Call",
     "penstock.client.client": "Client",
+    "penstock.client.control": "RunningTransfer running_transfers",
+    "penstock.client.control_messages": "TransferEnd",
     "penstock.client.credentials": "Credentials",
+    "penstock.client.group": "Group",
     "penstock.client.object_body": "ObjectBody",
     "penstock.client.outcome": "Outcome",
     "penstock.client.presign": "PresignedUrl",
@@ -116,6 +124,7 @@ __all__ = [
     "STOPPED_IN_FLIGHT",
     "Aborted",
     "AsyncClient",
+    "AsyncGroup",
     "AsyncObjectBody",
     "AsyncTransfer",
     "Call",
@@ -129,6 +138,7 @@ __all__ = [
     "Credentials",
     "CredentialsMissing",
     "Forbidden",
+    "Group",
     "IncompleteUpload",
     "InvalidInput",
     "JournalLocked",
@@ -150,6 +160,7 @@ __all__ = [
     "Progress",
     "ProxyRefused",
     "RetryPolicy",
+    "RunningTransfer",
     "ServiceError",
     "ServiceUnavailable",
     "SourceChanged",
@@ -163,8 +174,10 @@ __all__ = [
     "TimedOut",
     "TlsFailed",
     "Transfer",
+    "TransferEnd",
     "TransferError",
     "UploadLost",
     "__version__",
     "abort_scope",
+    "running_transfers",
 ]

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ import penstock
 from penstock.client import partial_file
 from penstock.files import target as target_module
 from penstock.protocol.crc64 import crc64
+from penstock.testing.fault import Fault
 
 PART = 102_400
 PARTS = 8
@@ -63,6 +65,15 @@ class Scene:
 
     def is_complete(self) -> bool:
         return self.path.read_bytes() == self.data and not self.beside()
+
+
+class FlippedBit(Fault):
+    """Answers with one bit of the body changed; for bodies that are sent with the head."""
+
+    async def before_response(self, asked, response):
+        body = bytearray(response.body)
+        body[0] ^= 1
+        return replace(response, body=bytes(body))
 
 
 @pytest.fixture
@@ -199,6 +210,14 @@ def test_a_cancel_of_one_that_runs_leaves_nothing_of_it(scene):
     assert list(scene.client.unfinished_uploads()) == []
 
 
+def test_a_cancel_of_what_is_complete_says_so_and_removes_nothing(scene):
+    transfer = scene.download()
+    transfer.result(PATIENCE_S)
+    with pytest.raises(penstock.TransferError, match="Delete the file if"):
+        transfer.cancel()
+    assert scene.is_complete()
+
+
 def test_an_unfinished_download_is_removed_by_its_address(scene, make_client):
     scene.stopped(2)
     outcome = make_client().cancel_upload(scene.url)
@@ -237,6 +256,16 @@ def test_bytes_that_are_not_those_of_the_object_never_become_the_file(scene):
     assert scene.is_untouched()
     assert scene.beside() == []
     assert list(scene.client.unfinished_uploads()) == []
+
+
+def test_a_bit_that_is_changed_on_its_way_is_noticed(scene):
+    scene.faults.add(scene.faults.on("GetObject", nth=PARTS), FlippedBit("a bit was changed", times=1))
+    with pytest.raises(penstock.ChecksumMismatch):
+        scene.download().result(PATIENCE_S)
+    assert scene.is_untouched()
+    assert scene.beside() == []
+    scene.download().result(PATIENCE_S)
+    assert scene.is_complete()
 
 
 def test_a_connection_that_is_cut_within_a_range_is_taken_up_again(scene):

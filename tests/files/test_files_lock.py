@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from penstock.files.lock import FileLock, is_locked, read_owner
 
 HOLDER = """
 import sys
+import threading
 from pathlib import Path
 from penstock.files.lock import FileLock
 lock = FileLock(Path(sys.argv[1]), command="penstock cp")
@@ -133,3 +135,46 @@ def test_a_lock_file_that_its_owner_removed_meanwhile_is_not_mistaken_for_the_lo
     monkeypatch.setattr(lock_module, "_try_lock", remove_first)
     with FileLock(path):
         assert is_locked(path), "the lock that others will look at is the one that is held"
+
+
+def test_looking_at_a_lock_never_keeps_anybody_from_taking_it(path: Path) -> None:
+    lock = FileLock(path)
+    lock.acquire()
+    lock.release()
+    over = threading.Event()
+    looked: list[bool] = []
+
+    def look() -> None:
+        while not over.is_set():
+            looked.append(is_locked(path))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for _ in range(2000):
+            lock.acquire()
+            lock.release()
+    finally:
+        over.set()
+        thread.join()
+    assert looked
+
+
+def test_what_the_system_says_of_locks_is_what_trying_says(path: Path) -> None:
+    assert not is_locked(path)
+    lock = FileLock(path)
+    with lock:
+        assert is_locked(path)
+        assert lock_module._is_refused(path)
+    assert not is_locked(path)
+    assert not lock_module._is_refused(path)
+
+
+def test_where_the_system_does_not_say_the_lock_is_tried(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "_told_by_system", lambda path: None)
+    with FileLock(path):
+        assert is_locked(path)
+    assert not is_locked(path)
+    assert not is_locked(tmp_path / "missing")

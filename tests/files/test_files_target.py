@@ -8,7 +8,7 @@ import pytest
 
 from penstock.errors import InvalidInput, TransferError
 from penstock.files import target as target_module
-from penstock.files.target import DownloadTarget
+from penstock.files.target import DownloadTarget, check_target
 
 
 def test_the_target_appears_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -116,3 +116,97 @@ def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path, monkeypatch:
         target.commit()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_was_begun_is_found_again_by_its_job_alone(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    begun = DownloadTarget.begin(path, "job", 8)
+    begun.write_at(3, b"stock")
+    begun.close()
+    assert DownloadTarget.reopen(path, "other") is None
+    found = DownloadTarget.reopen(path, "job")
+    assert found is not None
+    assert found.size_bytes == 8
+    buffer = bytearray(5)
+    assert found.read_at(3, memoryview(buffer)) == 5
+    assert buffer == b"stock"
+    found.write_at(0, b"pen")
+    found.sync()
+    found.publish(8)
+    assert path.read_bytes() == b"penstock"
+    assert list(tmp_path.iterdir()) == [path]
+    assert DownloadTarget.reopen(path, "job") is None
+
+
+def test_beginning_again_forgets_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    with DownloadTarget.begin(path, "job", 4) as begun:
+        begun.write_at(0, b"old!")
+        begun.close()
+        again = DownloadTarget.begin(path, "job", 4)
+        buffer = bytearray(4)
+        again.read_at(0, memoryview(buffer))
+        again.close()
+    assert bytes(buffer) == bytes(4)
+
+
+def test_publishing_cuts_to_the_length_and_keeps_the_mode_of_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    path.write_bytes(b"old")
+    path.chmod(0o440)
+    begun = DownloadTarget.begin(path, "job", 3)
+    assert begun.temporary.stat().st_mode & 0o777 == 0o640, "a later process must be able to write to it"
+    begun.write_at(0, b"new and more")
+    begun.publish(3)
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o440
+
+
+def test_a_publishing_that_fails_keeps_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "object"
+    path.write_bytes(b"old")
+
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(13, "Permission denied")
+
+    begun = DownloadTarget.begin(path, "job", 3)
+    begun.write_at(0, b"new")
+    monkeypatch.setattr(target_module.os, "replace", fail)
+    with pytest.raises(TransferError, match="Permission denied"):
+        begun.publish(3)
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    found = DownloadTarget.reopen(path, "job")
+    assert found is not None
+    found.publish(3)
+    assert path.read_bytes() == b"new"
+
+
+def test_a_job_is_discarded_open_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    assert not DownloadTarget.discard_job(path, "job")
+    begun = DownloadTarget.begin(path, "job", 3)
+    assert DownloadTarget.discard_job(path, "job")
+    begun.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_as_long_as_names_may_be_has_room_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 127)
+    with DownloadTarget.begin(path, "0123456789abcdef01234567", 1) as begun:
+        begun.write_at(0, b"x")
+        begun.commit()
+    assert path.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("path", ["folder", "missing/object", "file/object"])
+def test_a_path_that_no_file_can_be_made_at_is_refused_before_anything_is_made(
+    tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InvalidInput):
+        check_target(tmp_path / path)
+    assert sorted(tmp_path.iterdir()) == before
+    check_target(tmp_path / "folder" / "object")

@@ -17,7 +17,7 @@ from penstock.server.store import LocalStore
 
 sys.path.insert(0, str(Path(__file__).parent))  # for server_desk, which the tests here share
 
-from server_desk import NOW, REGION, USERS, Desk, Wire
+from server_desk import NOW, OTHERS, REGION, USERS, Desk, Wire
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[LocalStore]:
 def desk(store: LocalStore) -> Desk:
     clock = [float(NOW)]
     service = Service(store=store, region=REGION, clock=lambda: clock[0])
-    return Desk(App(service, Gate(USERS, REGION), ("localhost", "oss.localhost")), service, clock)
+    return Desk(App(service, Gate(USERS | OTHERS, REGION), ("localhost", "oss.localhost")), service, clock)
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_tags_are_replaced_read_and_removed(bucket: Desk) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@pytest.mark.parametrize("resource", ["lifecycle", "policy", "website", "versions"])
+@pytest.mark.parametrize("resource", ["replication", "cname", "metaQuery", "userDefinedLogFieldsConfig"])
 def test_what_is_not_implemented_is_named_and_nothing_else_is_done(
     bucket: Desk, method: str, resource: str
 ) -> None:

@@ -137,7 +137,7 @@ class CopyRun:
                         meter.show(self._reading(batch))
                 if self._count:
                     meter.show(self._reading(batch))
-            elapsed_s = interruption.elapsed_s if interruption.happened else 0.0
+            elapsed_s = interruption.elapsed_s if interruption.happened else None
         if self._stopped:
             self._say_how_to_go_on(elapsed_s)
             code: int = ExitCode.INTERRUPTED
@@ -209,11 +209,12 @@ class CopyRun:
 
     # --- after a signal
 
-    def _say_how_to_go_on(self, elapsed_s: float) -> None:
+    def _say_how_to_go_on(self, elapsed_s: float | None) -> None:
         kept_bytes = sum(aborted.acknowledged_bytes for aborted in self._stopped)
         tokens_left = [aborted.resume_token for aborted in self._stopped if aborted.resume_token]
         click.echo(err=True)
-        click.echo(f"stopped in {time_text(elapsed_s)}; {self._kept_text(kept_bytes, tokens_left)}", err=True)
+        how = f"by {self._stopped[0].reason}" if elapsed_s is None else f"in {time_text(elapsed_s)}"
+        click.echo(f"stopped {how}; {self._kept_text(kept_bytes, tokens_left)}", err=True)
         for aborted in self._stopped:
             if aborted.committed == "unknown":
                 click.echo(f"not known: {aborted.message}. {aborted.advice}", err=True)

@@ -51,24 +51,8 @@ def find_upload(text: str) -> UnfinishedUpload:
 
 def token_of(view: JournalView) -> str:
     """The resume token of what a journal describes."""
-    intent = view.intent
-    token = tokens.ResumeToken(
-        job_id=intent.job_id,
-        endpoint=intent.endpoint,
-        region=intent.region,
-        bucket=intent.bucket,
-        key=intent.key,
-        upload_id=view.upload_id,
-        total_bytes=intent.total_bytes,
-        part_bytes=intent.part_bytes,
-        started_at=intent.started_at,
-        server_clock=intent.server_clock,
-        ownership_token=intent.options.ownership_token,
-        whole_crc64=view.completing.crc64 if view.completing else None,
-        target=intent.target,
-        target_known=intent.target_known,
-    )
-    return tokens.encode(token)
+    whole_crc64 = view.completing.crc64 if view.completing else None
+    return tokens.encode(tokens.token_of(view.intent, view.upload_id, whole_crc64))
 
 
 def is_running(upload: UnfinishedUpload) -> bool:

@@ -11,6 +11,7 @@ from penstock.cli.cancellation import cancel_by_id
 from penstock.cli.ending import ExitCode, report_error
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, open_client, oss_command
+from penstock.cli.running import running_like
 from penstock.cli.unfinished import find_upload, open_uploads, token_of
 from penstock.errors import InvalidInput, PenstockError
 from penstock.protocol.urls import is_oss_url
@@ -19,6 +20,7 @@ from penstock.transfer.outcome import CleanUp
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
+    from penstock.client.control import RunningTransfer
     from penstock.client.journals import UnfinishedUpload
 
 _WORDS = {
@@ -36,9 +38,14 @@ def command(options: Options, upload: str, upload_id: str | None, sure: bool) ->
     """
     Make the UploadId invalid and remove the parts; it cannot be resumed after that.
 
-    This is the call that OSS names AbortMultipartUpload, so `uploads abort` is the same command. To stop an
-    upload and keep it, press Ctrl-C where it runs.
+    One that runs in another process is stopped there first. This is the call that OSS names
+    AbortMultipartUpload, so `uploads abort` is the same command. To stop an upload and keep it, press Ctrl-C
+    where it runs, or use `uploads stop`.
     """
+    running = running_like(upload) if upload_id is None else []
+    if running:
+        confirm(f"Stop and cancel what runs as {upload}?", sure=sure)
+        return end_of([cancel_running(one, options) for one in running])
     if is_oss_url(upload):
         return _cancel_at(options, upload, upload_id, sure)
     if upload.startswith(tokens.PREFIX):
@@ -80,6 +87,23 @@ def cancel_journaled(upload: UnfinishedUpload, options: Options) -> CleanUp:
     intent = upload.view.intent
     with open_client(options, endpoint=intent.endpoint, region=intent.region) as client:
         return cancel_known(client, token_of(upload.view), upload.url, options)
+
+
+def cancel_running(transfer: RunningTransfer, options: Options) -> CleanUp:
+    """Have the process that carries it out cancel a transfer, or do it here if it was stopped meanwhile."""
+    try:
+        ended = transfer.cancel()
+    except (PenstockError, TimeoutError) as error:
+        report_error(error, as_json=options.json, debug=options.debug)
+        return CleanUp.FAILED
+    if ended.committed == "yes":
+        options.say(f"{transfer.name} was complete before it could be cancelled; rm removes it")
+        return CleanUp.FAILED
+    if ended.clean_up is None and ended.resume_token is not None:
+        token = tokens.decode(ended.resume_token)
+        with open_client(options, endpoint=token.endpoint, region=token.region) as client:
+            return cancel_known(client, ended.resume_token, transfer.name, options)
+    return _told(CleanUp(ended.clean_up or CleanUp.FAILED), transfer.name, transfer.state.upload_id, options)
 
 
 def cancel_known(client: Client, token: str, address: str, options: Options) -> CleanUp:

@@ -11,10 +11,12 @@ from penstock.cli.address import client_at, place_url
 from penstock.cli.amounts import age_text, bytes_text, count_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
+from penstock.cli.running import running_by_id
 from penstock.cli.unfinished import is_running, open_uploads, short_id
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
+    from penstock.client.control import RunningTransfer
     from penstock.client.journals import UnfinishedUpload
     from penstock.protocol.urls import OssUrl
 
@@ -28,19 +30,24 @@ def command(options: Options, address: str | None) -> None:
     With an address: all that OSS has there, whoever began them, with the size of their parts.
     """
     if address is None:
+        running = running_by_id()
         uploads = open_uploads()
         for upload in uploads:
-            _show_journaled(upload, options)
-        options.say(count_text(len(uploads), "unfinished upload") + " on this machine")
+            _show_journaled(upload, running.pop(upload.view.intent.job_id, None), options)
+        for transfer in running.values():
+            _show_running(transfer, options)
+        count = count_text(len(uploads) + len(running), "unfinished upload")
+        options.say(f"{count} on this machine")
         return
     url = place_url(address)
     with client_at(options, url) as client:
         _list_at_oss(client, url, options)
 
 
-def _show_journaled(upload: UnfinishedUpload, options: Options) -> None:
+def _show_journaled(upload: UnfinishedUpload, running: RunningTransfer | None, options: Options) -> None:
     view = upload.view
     intent = view.intent
+    acknowledged_bytes = running.state.acknowledged_bytes if running else view.acknowledged_bytes
     fields = {
         "id": short_id(intent.job_id),
         "upload_id": view.upload_id,
@@ -48,19 +55,44 @@ def _show_journaled(upload: UnfinishedUpload, options: Options) -> None:
         "endpoint": intent.endpoint,
         "source": intent.source.path if intent.source else None,
         "total_bytes": intent.total_bytes,
-        "acknowledged_bytes": view.acknowledged_bytes,
+        "acknowledged_bytes": acknowledged_bytes,
         "started_at": intent.started_at,
-        "running": is_running(upload),
+        "running": running is not None or is_running(upload),
+        "pid": running.pid if running else None,
     }
     if options.json:
         echo_json(fields)
         return
-    share = view.acknowledged_bytes / intent.total_bytes if intent.total_bytes else 0
+    share = acknowledged_bytes / intent.total_bytes if intent.total_bytes else 0
     age = "running" if fields["running"] else age_text(time.time() - intent.started_at)
     click.echo(
         f"{fields['id']}  {age:>8}  {share:>4.0%} of {bytes_text(intent.total_bytes):>10}  "
         f"{upload.url}  {click.style(str(fields['source'] or ''), dim=True)}".rstrip()
     )
+
+
+def _show_running(transfer: RunningTransfer, options: Options) -> None:
+    """What runs without a journal: too small for parts, or the caller wanted none."""
+    state = transfer.state
+    fields = {
+        "id": short_id(state.transfer_id),
+        "upload_id": state.upload_id,
+        "address": state.name,
+        "endpoint": None,
+        "source": None,
+        "total_bytes": state.total_bytes,
+        "acknowledged_bytes": state.acknowledged_bytes,
+        "started_at": None,
+        "running": True,
+        "pid": transfer.pid,
+    }
+    if options.json:
+        echo_json(fields)
+        return
+    share = state.acknowledged_bytes / state.total_bytes if state.total_bytes else 0
+    amount = f"{share:>4.0%} of {bytes_text(state.total_bytes):>10}"
+    who = click.style(f"process {transfer.pid}, cannot be resumed", dim=True)
+    click.echo(f"{fields['id']}  {'running':>8}  {amount}  {state.name}  {who}")
 
 
 def _list_at_oss(client: Client, url: OssUrl, options: Options) -> None:

@@ -14,6 +14,7 @@ from penstock.client.outcome import Outcome
 from penstock.client.waiting import wait_for
 from penstock.errors import Committed, TransferError
 from penstock.net.throttle import Bandwidth
+from penstock.transfer.journal import TransferKind
 from penstock.transfer.outcome import CleanUp, OutcomeKind, Stored
 from penstock.transfer.outcome import Outcome as TransferOutcome
 from penstock.transfer.progress import Progress
@@ -62,7 +63,7 @@ class Aftermath(Protocol):
 
 class Transfer:
     """
-    An upload that runs, made by `Client.upload` and `Client.resume`.
+    An upload, copy or download that runs, made by the methods of `Client` of these names and by `resume`.
 
     As a context manager it waits for the end; leaving the block by an exception aborts it.
 
@@ -169,7 +170,8 @@ class Transfer:
 
     def cancel(self, timeout_s: float | None = 60.0) -> CleanUp:
         """
-        Stop now, then make the UploadId invalid, and make sure that nothing of the upload is left.
+        Stop now, then make the UploadId invalid, and make sure that nothing of the upload is left; of a
+        download, remove what was fetched.
 
         Works while the client's requests are disabled, and on a transfer that was aborted before.
 
@@ -187,9 +189,10 @@ class Transfer:
         if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.resume_token is not None:
             ended = self._end_anew(self._aftermath.clean_up(ended))
         if ended.kind is OutcomeKind.COMMITTED:
+            made = "file" if ended.transfer is TransferKind.DOWNLOAD else "object"
             raise TransferError(
                 f"{self.name} was complete before it could be cancelled",
-                advice="Delete the object if it is not wanted.",
+                advice=f"Delete the {made} if it is not wanted.",
             )
         if ended.clean_up is None and ended.committed is Committed.UNKNOWN:
             return CleanUp.PENDING

@@ -224,7 +224,11 @@ class UploadTransfers(Caller):
         return self._run(job, settings, beginning, parts, file, progress, traffic_limit_bits_per_s)
 
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
-        """The uploads that journals of this user tell of, of all endpoints; unreadable ones are left out."""
+        """
+        The transfers, of all kinds and endpoints, that journals of this user tell of.
+
+        Unreadable journals are left out.
+        """
         return self._journals.unfinished()
 
     def cancel_upload(self, what: str) -> Outcome:

@@ -13,6 +13,7 @@ import msgspec
 
 from penstock.errors import JournalLocked
 from penstock.files.durable import PRIVATE_FILE_MODE, write_all
+from penstock.files.process import process_started
 
 if sys.platform == "win32":
     import msvcrt
@@ -116,7 +117,31 @@ def read_owner(path: Path) -> LockOwner | None:
 
 
 def is_locked(path: Path) -> bool:
-    """True if somebody has the lock at this moment."""
+    """
+    True if somebody has the lock at this moment.
+
+    Linux tells it. Elsewhere the lock is tried, and who wants it in just that instant is told that it is taken.
+    """
+    told = _told_by_system(path)
+    return _is_refused(path) if told is None else told
+
+
+def _told_by_system(path: Path) -> bool | None:
+    """What the system's table of locks says; None if that is not clear."""
+    try:
+        table = Path("/proc/locks").read_text("ascii", errors="replace")
+        status = path.stat()
+    except OSError:
+        return None
+    here = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    places = [row.split()[5] for row in table.splitlines() if "->" not in row]
+    if here in places:
+        return True
+    # Some file systems show another device there than to those who ask for the file.
+    return None if any(place.endswith(f":{status.st_ino}") for place in places) else False
+
+
+def _is_refused(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -150,22 +175,13 @@ def _write_owner(descriptor: int, command: str) -> None:
     owner = LockOwner(
         pid=os.getpid(),
         host=socket.gethostname(),
-        process_started=_process_started(),
+        process_started=process_started(),
         since=int(time.time()),
         command=command,
     )
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
     write_all(descriptor, msgspec.json.encode(owner))
-
-
-def _process_started() -> int:
-    try:
-        status = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    # The second field is the program's name in parentheses, and may hold spaces; the 22nd is what is wanted.
-    return int(status.rpartition(")")[2].split()[19])
 
 
 def _locked(path: Path, owner: LockOwner | None) -> JournalLocked:

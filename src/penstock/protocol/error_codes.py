@@ -127,6 +127,7 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
             "You have attempted to create more buckets than allowed.",
             advice="Delete one that is no longer needed, or use another region.",
         ),
+        "NoSuchRegion": ErrorCode(404, "The specified region does not exist."),
         "InvalidLocationConstraint": ErrorCode(400, "The specified location-constraint is not valid."),
         "NoSuchLifecycle": ErrorCode(404, "No Row found in Lifecycle Table."),
         "NoSuchCORSConfiguration": ErrorCode(404, "The specified CORS configuration does not exist."),
@@ -137,9 +138,18 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
         "NoSuchServerSideEncryptionRule": ErrorCode(
             404, "The server side encryption configuration does not exist."
         ),
+        "NoSuchTransferAccelerationConfiguration": ErrorCode(
+            404, "The bucket doesn't have transfer acceleration configuration."
+        ),
         "NoSuchInventory": ErrorCode(404, "The specified inventory does not exist."),
         "NoSuchWORMConfiguration": ErrorCode(404, "The WORM Configuration does not exist."),
         "WORMConfigurationLocked": ErrorCode(403, "The WORM Configuration is locked."),
+        "InvalidWORMConfiguration": ErrorCode(400, "The WORM Configuration is invalid."),
+        "AccessForbidden": ErrorCode(
+            403,
+            "CORSResponse: CORS is not enabled for this bucket.",
+            advice="Allow the page's origin and method in the CORS rules of the bucket.",
+        ),
         "InvalidTargetBucketForLogging": ErrorCode(400, "Put bucket log is invalid."),
         "InvalidPolicyDocument": ErrorCode(
             400, "The content of the form does not meet the conditions specified in the policy document."

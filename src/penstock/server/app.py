@@ -10,7 +10,8 @@ Errors become answers here; nothing is raised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from penstock.errors import InvalidInput, ServiceError
@@ -18,15 +19,22 @@ from penstock.protocol import names
 from penstock.protocol.endpoint import Style, Target, split_target
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Scope
-from penstock.protocol.percent import parse_query
-from penstock.server import gate, refusals
-from penstock.server.answers import error_response, new_request_id
+from penstock.protocol.percent import Query, parse_query
+from penstock.server import access, refusals, sts, website
+from penstock.server.accounts import Caller
+from penstock.server.answers import base_headers, error_response, new_request_id
 from penstock.server.call import Call, Service
+from penstock.server.cors import answer_headers
 from penstock.server.exchange import Buffer, Exchange
+from penstock.server.gate import Gate
 from penstock.server.request import Request
 from penstock.server.response import Response
 from penstock.server.routing import find_operation, lift_headers
-from penstock.server.store.faults import KeyMissing
+from penstock.server.rules import NO_RULES
+from penstock.server.store.faults import KeyMissing, VersionIsMarker, VersionMissing
+
+_UNASKED = frozenset({"OptionObject", "OptionBucket"})
+"""Calls that browsers make before anybody could sign."""
 
 
 class App:
@@ -39,7 +47,7 @@ class App:
         base_hosts: Hosts that a bucket's name may stand in front of.
     """
 
-    def __init__(self, service: Service, gate: gate.Gate, base_hosts: Sequence[str] = ("localhost",)) -> None:
+    def __init__(self, service: Service, gate: Gate, base_hosts: Sequence[str] = ("localhost",)) -> None:
         self._service = service
         self._gate = gate
         self._base_hosts = tuple(base_hosts)
@@ -61,7 +69,7 @@ class App:
         If the head alone decides, the answer is in `Exchange.response` already and the body is not wanted.
         """
         exchange = Exchange(self._service, request, new_request_id(self._service.clock()))
-        exchange.guard(lambda: exchange.begin(*self._understand(exchange)))
+        exchange.guard(lambda: self._begin(exchange))
         return exchange
 
     def refuse(self, error: ServiceError, method: str = "GET", host: str = "") -> Response:
@@ -69,46 +77,131 @@ class App:
         now_s = self._service.clock()
         return error_response(error, method, host, new_request_id(now_s), now_s)
 
-    def _understand(self, exchange: Exchange) -> tuple[Operation, Call[Any]]:
-        request, service = exchange.request, self._service
-        host = request.headers.get("host", "")
+    def _begin(self, exchange: Exchange) -> None:
+        request = exchange.request
         try:
-            target = split_target(host, request.path, self._base_hosts)
+            target = split_target(request.headers.get("host", ""), request.path, self._base_hosts)
             query = parse_query(request.query, plus_is_space=True)
         except InvalidInput as error:
             raise refusals.refusal_of_name("InvalidObjectName", error) from error
+        if target.bucket is None and ("Action", "AssumeRole") in query:
+            exchange.response = self._assume_role(exchange, query)
+            return
         scope = Scope.OBJECT if target.key else Scope.BUCKET if target.bucket else Scope.SERVICE
         operation = find_operation(request.method, scope, query, request.headers)
         _check_names(target)
-        bucket = None
-        if target.bucket and operation.name != "PutBucket":
-            bucket = service.store.head_bucket(target.bucket)
-        caller = self._gate.identify(request.method, target.path, query, request.headers, service.clock())
-        if caller.anonymous:
-            object_acl = self._object_acl(operation, target, dict(query))
-            gate.authorize(operation.name, bucket.acl if bucket else None, object_acl)
-        path = {name: value for name, value in (("bucket", target.bucket), ("key", target.key)) if value}
-        exchange.path = path
+        exchange.path = _path_of(target)
         exchange.query = query
         exchange.headers = lift_headers(query, request.headers)
-        scheme = "https" if request.secure else "http"
+        exchange.operation = operation
+        exchange.begin(*self._understand(exchange, operation, target, query))
+
+    def _understand(
+        self, exchange: Exchange, operation: Operation, target: Target, query: Query
+    ) -> tuple[Operation, Call[Any]]:
+        request, service = exchange.request, self._service
+        bucket, rules = None, NO_RULES
+        if target.bucket and operation.name != "PutBucket":
+            bucket = service.store.head_bucket(target.bucket)
+            rules = service.rules.of(bucket)
+            exchange.extra_headers = answer_headers(rules.cors, request.headers.get("origin"), request.method)
+        caller = Caller()
+        if operation.name not in _UNASKED:
+            caller = self._gate.identify(request.method, target.path, query, request.headers, service.clock())
+            exchange.caller = caller
+            if caller.anonymous and rules.website is not None:
+                exchange.website = rules.website
+                page = website.page_key(
+                    rules.website, request.method, target.key or "", asks_more=bool(query)
+                )
+                if page is not None:
+                    target = Target(target.bucket, page, target.style, target.path)
+                    exchange.path = _path_of(target)
+                    operation = find_operation(request.method, Scope.OBJECT, query, request.headers)
+            ask = access.Ask(
+                caller,
+                operation.name,
+                request,
+                bucket=bucket,
+                bucket_name=target.bucket or "",
+                key=target.key or "",
+                rules=rules,
+                query=dict(query),
+                now_s=service.clock(),
+            )
+            access.authorize(replace(ask, object_acl=self._object_acl(ask)))
+        host = request.headers.get("host", "")
         base = host.removeprefix(f"{target.bucket}.") if target.style is Style.VIRTUAL_HOST else host
         if operation.body == "stream" and not request.length_given:
             raise fault("MissingContentLength")
-        asked: Any = None if operation.body == "xml" else exchange.decode(operation, None)
+        document = operation.body in ("xml", "text")
         call: Call[Any] = Call(
-            asked, request, caller, service, f"{scheme}://{base}", exchange.request_id, bucket
+            None if document else exchange.decode(operation, None),
+            request,
+            caller,
+            service,
+            f"{'https' if request.secure else 'http'}://{base}",
+            exchange.request_id,
+            bucket,
+            rules,
+            self._also(caller, request),
         )
         return operation, call
 
-    def _object_acl(self, operation: Operation, target: Target, query: Mapping[str, str | None]) -> str:
-        if not (target.bucket and target.key and gate.open_to_some(operation.name)):
+    def _also(self, caller: Caller, request: Request) -> Callable[[str, str, str, str | None], None]:
+        """What a call asks that concerns a second object: the source of a copy, one of many to delete."""
+
+        def may(operation: str, bucket_name: str, key: str, version_id: str | None) -> None:
+            bucket = self._service.store.head_bucket(bucket_name)
+            rules = self._service.rules.of(bucket)
+            restricted = caller.policies or rules.policy is not None
+            if bucket.owner == caller.account and not caller.anonymous and not restricted:
+                return
+            ask = access.Ask(
+                caller,
+                operation,
+                request,
+                bucket=bucket,
+                bucket_name=bucket_name,
+                key=key,
+                rules=rules,
+                query={"versionId": version_id},
+                now_s=self._service.clock(),
+            )
+            access.authorize(replace(ask, object_acl=self._object_acl(ask)))
+
+        return may
+
+    def _object_acl(self, ask: access.Ask) -> str:
+        """The object's own access list, where it can matter."""
+        bucket = ask.bucket
+        if bucket is None or not ask.key or not access.open_to_some(ask.operation):
             return "default"
+        if bucket.owner == ask.caller.account and not ask.caller.anonymous:
+            return "default"
+        version_id = (ask.query or {}).get("versionId")
         try:
-            record = self._service.store.head_object(target.bucket, target.key, query.get("versionId"))
-        except KeyMissing:
+            return self._service.store.head_object(bucket.name, ask.key, version_id).attributes.acl
+        except (KeyMissing, VersionMissing, VersionIsMarker):
             return "default"
-        return record.attributes.acl
+
+    def _assume_role(self, exchange: Exchange, query: Query) -> Response:
+        now_s = self._service.clock()
+        given: Mapping[str, str] = {name: value or "" for name, value in query}
+        answer = sts.assume_role(
+            exchange.request.method,
+            given,
+            self._gate.users,
+            self._gate.tokens,
+            request_id=exchange.request_id,
+            now_s=now_s,
+        )
+        headers = {**base_headers(exchange.request_id, now_s), "content-type": answer.content_type}
+        return Response(answer.status, headers, answer.body)
+
+
+def _path_of(target: Target) -> dict[str, str]:
+    return {name: value for name, value in (("bucket", target.bucket), ("key", target.key)) if value}
 
 
 def _check_names(target: Target) -> None:

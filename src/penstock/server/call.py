@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from penstock.protocol.operation import Request as Asked
 from penstock.protocol.operation import Result
-from penstock.server.arriving import Arriving
 from penstock.server.accounts import Caller
+from penstock.server.arriving import Arriving
 from penstock.server.request import Request
 from penstock.server.response import ObjectBody
 from penstock.server.rules import NO_RULES, RuleBook, Rules
@@ -20,7 +20,6 @@ from penstock.server.store.records import BucketRecord
 
 Post = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]
 """Sends a body to a URL with these headers; gives status and answer, or raises OSError."""
-
 
 
 def _anything(operation: str, bucket: str, key: str, version_id: str | None) -> None:
@@ -44,7 +43,7 @@ class Service:
         arriving: Parts that are on their way in.
         restore_s: How long the restoring of an archived object takes.
         rules: What is decided for each bucket.
-        retention: Held while a bucket with a retention policy is written to.
+        in_turn: Held where what is written depends on what was read, and the store cannot do both at once.
     """
 
     store: Store
@@ -54,7 +53,7 @@ class Service:
     post: Post | None = None
     arriving: Arriving = field(default_factory=Arriving)
     restore_s: float = 3.0
-    retention: Lock = field(default_factory=Lock)
+    in_turn: Lock = field(default_factory=Lock)
     rules: RuleBook = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,9 +88,9 @@ class Call(Generic[R_co]):
     may: Callable[[str, str, str, str | None], None] = _anything
 
     @property
-    def account(self) -> str:
-        """The account that what is made here belongs to."""
-        return self.caller.account or (self.bucket.owner if self.bucket is not None else self.service.owner)
+    def owner(self) -> str:
+        """The account that the bucket belongs to, or would."""
+        return self.bucket.owner if self.bucket is not None else self.caller.account
 
     @property
     def store(self) -> Store:

@@ -7,22 +7,27 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from penstock.errors import ServiceError, StoreError
 from penstock.protocol.binding import ParameterUnreadable
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation
+from penstock.protocol.operations.publishing import Website
 from penstock.protocol.xml import MAX_DOCUMENT_BYTES, XmlUnreadable
 from penstock.server import refusals
+from penstock.server.accounts import Caller
 from penstock.server.answers import base_headers, error_response
 from penstock.server.call import Call, Reply, Service
 from penstock.server.handlers import BODY_HANDLERS, HANDLERS
+from penstock.server.handlers.worm import retained
 from penstock.server.request import Request
 from penstock.server.response import Response
 from penstock.server.store.faults import StoreFault
 from penstock.server.store.interface import StagedBlob
 from penstock.server.traffic import bytes_per_s
+from penstock.server.website import page_instead
 
 logger = logging.getLogger("penstock.server")
 
@@ -39,6 +44,10 @@ class Exchange:
     Attributes:
         response: The answer, once it is known; further bytes of the body change nothing.
         bytes_per_s: Speed limit that the caller asked for its body, or None.
+        operation: What is asked, once that is known.
+        caller: Who asks, once that is known.
+        extra_headers: What every answer to this request says, whatever comes of it.
+        website: How the bucket is shown, if the request is that of a browser.
     """
 
     def __init__(self, service: Service, request: Request, request_id: str) -> None:
@@ -49,8 +58,11 @@ class Exchange:
         self.query: Sequence[tuple[str, str | None]] = ()
         self.headers: Mapping[str, str] = request.headers
         self.bytes_per_s: float | None = None
+        self.operation: Operation | None = None
+        self.caller = Caller()
+        self.extra_headers: Mapping[str, str] = {}
+        self.website: Website | None = None
         self._service = service
-        self._operation: Operation | None = None
         self._call: Call[Any] | None = None
         self._document = bytearray()
         self._staged: StagedBlob | None = None
@@ -61,7 +73,7 @@ class Exchange:
 
     def begin(self, operation: Operation, call: Call[Any]) -> None:
         """Makes ready for the body that this operation takes."""
-        self._operation, self._call = operation, call
+        self.operation, self._call = operation, call
         if operation.body != "stream":
             return
         acceptance = BODY_HANDLERS[operation.request].accept(call)
@@ -113,6 +125,7 @@ class Exchange:
             self.response = self._refuse(error)
         except StoreFault as error:
             self.response = self._refuse(refusals.refusal_of_store(error))
+            self.response.headers.update(refusals.headers_of_store(error))
         except ParameterUnreadable as error:
             self.response = self._refuse(refusals.refusal_of_parameter(error))
         except XmlUnreadable as error:
@@ -130,13 +143,14 @@ class Exchange:
         return operation.request_from_wire(self.query, self.headers, body, **self.path)
 
     def _take(self, pieces: Sequence[Buffer]) -> None:
-        assert self._operation is not None
+        assert self.operation is not None
+        has_document = self.operation.body in ("xml", "text")
         size = sum(len(piece) for piece in pieces)
         if self._staged is None:
-            if self._operation.body == "xml" and len(self._document) + size > MAX_DOCUMENT_BYTES:
+            if has_document and len(self._document) + size > MAX_DOCUMENT_BYTES:
                 raise fault("MalformedXML", ErrorDetail=f"The body has more than {MAX_DOCUMENT_BYTES} bytes")
             # A body that the call has no use for is taken and left aside.
-            if self._operation.body == "xml":
+            if has_document:
                 for piece in pieces:
                     self._document += piece
             return
@@ -147,16 +161,18 @@ class Exchange:
             self._staged.write(piece)
 
     def _carry_out(self) -> Reply:
-        operation, call = self._operation, self._call
+        operation, call = self.operation, self._call
         assert operation is not None
         assert call is not None
+        if operation.body in ("xml", "text"):
+            call = self._with_document(operation, call)
         if self._staged is not None:
             _check_digests(self._staged, self.headers)
-            reply = BODY_HANDLERS[operation.request].store(call, self._staged)
-        else:
-            if operation.body == "xml":
-                call = self._with_document(operation, call)
-            reply = HANDLERS[operation.request](call)
+        with retained(call):
+            if self._staged is not None:
+                reply = BODY_HANDLERS[operation.request].store(call, self._staged)
+            else:
+                reply = HANDLERS[operation.request](call)
         return reply if isinstance(reply, Reply) else Reply(reply)
 
     def _with_document(self, operation: Operation, call: Call[Any]) -> Call[Any]:
@@ -167,11 +183,11 @@ class Exchange:
         if given is None and operation.needs_content_md5:
             raise fault("MissingArgument", ArgumentName="Content-MD5")
         asked = self.decode(operation, body or None)
-        return Call(asked, call.http, call.caller, call.service, call.base, call.request_id, call.bucket)
+        return replace(call, asked=asked)
 
     def _answer(self, reply: Reply) -> None:
-        assert self._operation is not None
-        wire = self._operation.result_to_wire(reply.result)
+        assert self.operation is not None
+        wire = self.operation.result_to_wire(reply.result)
         headers = {**wire.headers, **reply.headers, **self._base_headers()}
         body = reply.body if reply.body is not None else wire.body
         if wire.body is not None and reply.body is None:
@@ -179,21 +195,30 @@ class Exchange:
         if self.request.method == "HEAD" and body is not None:
             body = None
         self.response = Response(
-            reply.status or self._operation.status, headers, body, bytes_per_s=reply.bytes_per_s
+            reply.status or self.operation.status, headers, body, bytes_per_s=reply.bytes_per_s
         )
 
     def _base_headers(self) -> dict[str, str]:
-        return base_headers(self.request_id, self._service.clock())
+        return {**base_headers(self.request_id, self._service.clock()), **self.extra_headers}
 
     def _refuse(self, error: ServiceError, *, close: bool = False) -> Response:
         host = self.request.headers.get("host", "")
         response = error_response(
             error, self.request.method, host, self.request_id, self._service.clock(), close=close
         )
-        if error.code == "PositionNotEqualToLength" and "key" in self.path:
-            length = self._service.store.head_object(self.path["bucket"], self.path["key"]).size_bytes
-            response.headers["x-oss-next-append-position"] = str(length)
-        return response
+        response.headers.update(self.extra_headers)
+        if self.website is None:
+            return response
+        page = page_instead(
+            self.website,
+            self._service.store,
+            self.path["bucket"],
+            self.path.get("key", ""),
+            error=error,
+            headers=self.request.headers,
+            base=self._base_headers(),
+        )
+        return page or response
 
 
 def _check_digests(staged: StagedBlob, headers: Mapping[str, str]) -> None:

@@ -177,9 +177,7 @@ def _conditions(given: Any) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
             raise _refused(f"{operator} is not an operator of conditions")
         for key, values in keys.items():
             listed = values if isinstance(values, list) else [values]
-            texts = tuple(
-                str(value).lower() if isinstance(value, bool) else str(value) for value in listed
-            )
+            texts = tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in listed)
             found.append((operator, key.lower(), texts))
     return tuple(found)
 

@@ -15,6 +15,27 @@ from penstock.protocol.operations import OPERATIONS
 from penstock.protocol.percent import Query as QueryPairs
 from penstock.protocol.signature_v1 import SIGNED_PARAMETERS
 
+# Parameters that OSS knows beside those that V1 signs.
+_UNSIGNED = frozenset(
+    {
+        "MetaQuery",
+        "accessmonitor",
+        "cleanRestoredObject",
+        "dataPipeline",
+        "legalHold",
+        "objectWorm",
+        "overwriteConfig",
+        "policyStatus",
+        "quota",
+        "regions",
+        "retention",
+        "rtc",
+        "seal",
+        "userDefinedLogFieldsConfig",
+    }
+)
+_KNOWN = SIGNED_PARAMETERS | _UNSIGNED
+
 # Parameters that go with any call: parts of a signature, and headers that signed URLs carry in the query.
 _EVERYWHERE = frozenset(
     {"security-token", "callback", "callback-var", "x-oss-request-payer", "x-oss-traffic-limit", "regionList"}
@@ -36,7 +57,7 @@ def find_operation(method: str, scope: Scope, query: QueryPairs, headers: Mappin
     """
     operation = OPERATIONS.match(method, scope, query, headers)
     for name, _ in query:
-        if name not in SIGNED_PARAMETERS or name in _EVERYWHERE:
+        if name not in _KNOWN or name in _EVERYWHERE:
             continue
         if operation is not None and name in _parameters(operation):
             continue

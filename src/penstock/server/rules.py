@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from penstock.server.store.faults import ConfigMissing
 from penstock.server.store.interface import Store
 from penstock.server.store.records import BucketRecord
 
+T = TypeVar("T")
 V = TypeVar("V", bound=msgspec.Struct)
 _MOST_BUCKETS = 10_000
 
@@ -105,7 +106,7 @@ class RuleBook:
     def _document(self, bucket: str, name: str, kind: type[V]) -> V | None:
         return self._kept(bucket, name, lambda kept: read_document(kind, kept))
 
-    def _kept(self, bucket: str, name: str, read: Callable[[bytes], Any]) -> Any:
+    def _kept(self, bucket: str, name: str, read: Callable[[bytes], T]) -> T | None:
         try:
             return read(self._store.get_config(bucket, name))
         except ConfigMissing:

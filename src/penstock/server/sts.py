@@ -120,7 +120,7 @@ def assume_role(
         content = {"RequestId": request_id, "Code": refused.code, "Message": refused.message}
         return _document(refused.status, "Error", content, parameters)
     session = made.session
-    content = {
+    issued: dict[str, object] = {
         "RequestId": request_id,
         "AssumedRoleUser": {"Arn": session, "AssumedRoleId": session.rpartition("/")[2]},
         "Credentials": {
@@ -130,7 +130,7 @@ def assume_role(
             "Expiration": dates.to_iso(made.expires_s).replace(".000Z", "Z"),
         },
     }
-    return _document(200, "AssumeRoleResponse", content, parameters)
+    return _document(200, "AssumeRoleResponse", issued, parameters)
 
 
 def _made(
@@ -158,8 +158,9 @@ def _made(
         raise StsRefused(
             400, "InvalidParameter.DurationSeconds", f"DurationSeconds is {LEAST_S} to {MOST_S}."
         )
+    wanted = given.get("Policy")
     try:
-        policy = read_policy(given["Policy"].encode(), names_principals=False) if given.get("Policy") else None
+        policy = read_policy(wanted.encode(), names_principals=False) if wanted else None
     except ServiceError as error:
         raise StsRefused(400, "InvalidParameter.PolicyGrammar", error.message) from error
     caller = Caller(access_key_id, user.account, (), (user.policy,) if user.policy else ())

@@ -16,7 +16,6 @@ from penstock.transfer.journal import (
     PartStored,
     Record,
     TargetState,
-    TransferKind,
     Upload,
 )
 from penstock.transfer.ledger import Ledger
@@ -24,7 +23,7 @@ from penstock.transfer.outcome import CleanUp, Outcome, OutcomeKind, Stored
 from penstock.transfer.plan import part_plan
 from penstock.transfer.resolve import Proof
 from penstock.transfer.search import CLOCK_SLACK_S, UNKNOWN_CLOCK_SLACK_S, begun_since
-from penstock.transfer.token import ResumeToken, encode
+from penstock.transfer.token import ResumeToken, encode, token_of
 
 
 class Standing:
@@ -180,29 +179,8 @@ class Standing:
         """Text to go on from anywhere; None while there is nothing on the server to go on with."""
         if self.intent is None or not self.may_be_on_server:
             return None
-        intent = self.intent
-        copied = intent.source if intent.kind is TransferKind.COPY else None
-        token = ResumeToken(
-            job_id=intent.job_id,
-            endpoint=intent.endpoint,
-            region=intent.region,
-            bucket=intent.bucket,
-            key=intent.key,
-            upload_id=self.upload_id,
-            total_bytes=intent.total_bytes,
-            part_bytes=intent.part_bytes,
-            started_at=intent.started_at,
-            server_clock=intent.server_clock,
-            ownership_token=intent.options.ownership_token,
-            whole_crc64=self.announced_crc64 if self.complete_in_doubt else None,
-            target=intent.target,
-            target_known=intent.target_known,
-            kind=intent.kind,
-            source=copied.path if copied else "",
-            source_etag=copied.etag if copied else "",
-            source_version_id=copied.version_id if copied else "",
-        )
-        return encode(token)
+        whole_crc64 = self.announced_crc64 if self.complete_in_doubt else None
+        return encode(token_of(self.intent, self.upload_id, whole_crc64))
 
     def outcome(
         self,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.errors import InvalidInput
-from penstock.transfer.journal import TargetState, TransferKind
+from penstock.transfer.journal import Intent, TargetState, TransferKind
 
 PREFIX = "pstk1-"
 """Says what the text is, and the version of what follows."""
@@ -52,6 +52,37 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
     source: str = ""
     source_etag: str = ""
     source_version_id: str = ""
+
+
+def token_of(intent: Intent, upload_id: str | None, whole_crc64: int | None) -> ResumeToken:
+    """
+    The token of a transfer that began with ``intent``.
+
+    Args:
+        upload_id: None if OSS gave none yet, or there never will be one.
+        whole_crc64: CRC-64 of the whole if Complete may have been sent, else None.
+    """
+    copied = intent.source if intent.kind is TransferKind.COPY else None
+    return ResumeToken(
+        job_id=intent.job_id,
+        endpoint=intent.endpoint,
+        region=intent.region,
+        bucket=intent.bucket,
+        key=intent.key,
+        upload_id=upload_id,
+        total_bytes=intent.total_bytes,
+        part_bytes=intent.part_bytes,
+        started_at=intent.started_at,
+        server_clock=intent.server_clock,
+        ownership_token=intent.options.ownership_token,
+        whole_crc64=whole_crc64,
+        target=intent.target,
+        target_known=intent.target_known,
+        kind=intent.kind,
+        source=copied.path if copied else "",
+        source_etag=copied.etag if copied else "",
+        source_version_id=copied.version_id if copied else "",
+    )
 
 
 def encode(token: ResumeToken) -> str:

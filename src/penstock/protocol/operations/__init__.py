@@ -7,10 +7,12 @@ The calls of OSS, each described once for both ends.
 from penstock.protocol.operation import OperationTable
 from penstock.protocol.operations import (
     access,
+    archive,
     buckets,
     listing,
     multipart,
     objects,
+    offers,
     publishing,
     retention,
     settings,
@@ -26,8 +28,10 @@ OPERATIONS = OperationTable(
         *settings.OPERATIONS,
         *versioning.OPERATIONS,
         *access.OPERATIONS,
+        *archive.OPERATIONS,
         *retention.OPERATIONS,
         *publishing.OPERATIONS,
+        *offers.OPERATIONS,
     )
 )
 

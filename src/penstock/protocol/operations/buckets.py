@@ -86,6 +86,8 @@ class BucketInfo(Result, frozen=True, kw_only=True):
     cross_region_replication: Annotated[str | None, Element("Bucket/CrossRegionReplication")] = None
     access_monitor: Annotated[str | None, Element("Bucket/AccessMonitor")] = None
     block_public_access: Annotated[bool | None, Element("Bucket/BlockPublicAccess")] = None
+    encryption: Annotated[str | None, Element("Bucket/ServerSideEncryptionRule/SSEAlgorithm")] = None
+    encryption_key_id: Annotated[str | None, Element("Bucket/ServerSideEncryptionRule/KMSMasterKeyID")] = None
 
 
 class GetBucketLocation(BucketRequest, frozen=True, kw_only=True):

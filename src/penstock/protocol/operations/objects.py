@@ -160,6 +160,7 @@ class CopyObjectResult(Result, frozen=True, kw_only=True):
     etag: Annotated[str | None, Element("ETag", QUOTED)] = None
     crc64: Crc64 = None
     version_id: VersionId = None
+    source_version_id: Annotated[str | None, Header("x-oss-copy-source-version-id")] = None
 
 
 OPERATIONS = (

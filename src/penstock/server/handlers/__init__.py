@@ -5,7 +5,20 @@ What each call does: one function per operation, found by its request type.
 """
 
 from penstock.server.call import BodyHandler, Handler
-from penstock.server.handlers import buckets, listing, multipart, objects, reading, settings
+from penstock.server.handlers import (
+    buckets,
+    configurations,
+    listing,
+    multipart,
+    objects,
+    offers,
+    preflight,
+    reading,
+    restoring,
+    settings,
+    versioning,
+    worm,
+)
 
 HANDLERS: dict[type, Handler] = {
     **objects.HANDLERS,
@@ -14,6 +27,12 @@ HANDLERS: dict[type, Handler] = {
     **listing.HANDLERS,
     **buckets.HANDLERS,
     **settings.HANDLERS,
+    **versioning.HANDLERS,
+    **configurations.HANDLERS,
+    **worm.HANDLERS,
+    **restoring.HANDLERS,
+    **preflight.HANDLERS,
+    **offers.HANDLERS,
 }
 BODY_HANDLERS: dict[type, BodyHandler] = {**objects.BODY_HANDLERS, **multipart.BODY_HANDLERS}
 

@@ -13,17 +13,15 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.limits import MAX_METADATA_BYTES
 from penstock.protocol.operations.headers import NewObjectHeaders, ObjectDescription
 from penstock.server.call import Call
+from penstock.server.handlers.restoring import restore_info
 from penstock.server.refusals import refusal_of_name
 from penstock.server.store.records import Attributes, ObjectKind, ObjectRecord
 
 STORAGE_CLASSES = frozenset({"Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"})
-FROZEN_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})
-"""Objects of these cannot be read before they are restored."""
-
 BUCKET_ACLS = frozenset({"private", "public-read", "public-read-write"})
 OBJECT_ACLS = BUCKET_ACLS | {"default"}
 _DEFAULT_TYPE = "application/octet-stream"
-_ENCRYPTIONS = frozenset({"AES256", "KMS", "SM4"})
+ENCRYPTIONS = frozenset({"AES256", "KMS", "SM4"})
 _ENCRYPTION = "x-oss-server-side-encryption"
 _ENCRYPTION_KEY = "x-oss-server-side-encryption-key-id"
 
@@ -38,8 +36,13 @@ def attributes_of(call: Call[Any], asked: NewObjectHeaders) -> Attributes:
     """
     check_metadata(asked.metadata)
     extra = {}
+    default = call.rules.encryption
+    if asked.server_side_encryption is None and default is not None and default.algorithm is not None:
+        extra[_ENCRYPTION] = default.algorithm
+        if default.key_id:
+            extra[_ENCRYPTION_KEY] = default.key_id
     if asked.server_side_encryption is not None:
-        if asked.server_side_encryption not in _ENCRYPTIONS:
+        if asked.server_side_encryption not in ENCRYPTIONS:
             raise fault("InvalidEncryptionAlgorithmError")
         extra[_ENCRYPTION] = asked.server_side_encryption
         if asked.server_side_encryption_key_id:
@@ -119,7 +122,7 @@ def moment(modified_ms: int) -> datetime:
     return datetime.fromtimestamp(modified_ms // 1000, UTC)
 
 
-def describe(record: ObjectRecord) -> ObjectDescription:
+def describe(record: ObjectRecord, now_s: float) -> ObjectDescription:
     """What Get and Head say of an object as a whole."""
     kept = record.attributes
     return ObjectDescription(
@@ -140,6 +143,7 @@ def describe(record: ObjectRecord) -> ObjectDescription:
         next_append_position=record.size_bytes if record.kind is ObjectKind.APPENDABLE else None,
         tag_count=len(kept.tags) or None,
         version_id=record.version_id,
+        restore=restore_info(kept, now_s),
         **encryption(kept),
     )
 

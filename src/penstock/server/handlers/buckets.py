@@ -22,8 +22,10 @@ from penstock.protocol.operations.buckets import (
     PutBucket,
 )
 from penstock.protocol.operations.listing import Owner
+from penstock.protocol.operations.publishing import AccessMonitor, ResourceGroup, TransferAcceleration
 from penstock.server.call import Call, Handler, Reply
 from penstock.server.handlers.attributes import STORAGE_CLASSES, bucket_acl, moment
+from penstock.server.handlers.configurations import kept_document
 from penstock.server.handlers.listing import page_size
 from penstock.server.store.faults import BucketExists
 from penstock.server.store.records import BucketRecord
@@ -41,7 +43,7 @@ def put_bucket(call: Call[PutBucket]) -> Reply:
     acl = bucket_acl(asked.acl)
     record = BucketRecord(
         name=asked.bucket,
-        owner=call.service.owner,
+        owner=call.caller.account,
         region=call.service.region,
         acl=acl,
         storage_class=wanted.storage_class or "Standard",
@@ -51,7 +53,7 @@ def put_bucket(call: Call[PutBucket]) -> Reply:
     try:
         call.store.create_bucket(record)
     except BucketExists as existing:
-        if existing.owner != call.service.owner:
+        if existing.owner != call.caller.account:
             raise
         _put_again(call, wanted)
     return Reply(Result(), headers={"location": f"/{asked.bucket}"})
@@ -73,13 +75,16 @@ def _put_again(call: Call[PutBucket], wanted: BucketConfiguration) -> None:
 
 def delete_bucket(call: Call[DeleteBucket]) -> Result:
     call.store.delete_bucket(call.asked.bucket)
+    call.service.rules.forget(call.asked.bucket)
     return Result()
 
 
 def list_buckets(call: Call[ListBuckets]) -> ListBucketsResult:
     asked = call.asked
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
-    page = call.store.list_buckets(prefix=asked.prefix or "", marker=asked.marker or "", limit=max(limit, 1))
+    page = call.store.list_buckets(
+        prefix=asked.prefix or "", marker=asked.marker or "", limit=max(limit, 1), owner=call.caller.account
+    )
     paged = page.next_marker is not None or asked.max_keys is not None or asked.marker or asked.prefix
     return ListBucketsResult(
         prefix=(asked.prefix or "") if paged else None,
@@ -87,13 +92,15 @@ def list_buckets(call: Call[ListBuckets]) -> ListBucketsResult:
         max_keys=limit if paged else None,
         is_truncated=page.next_marker is not None,
         next_marker=page.next_marker,
-        owner=_owner(call.service.owner),
+        owner=_owner(call.caller.account),
         buckets=tuple(_listed(call.base, record) for record in page.buckets[:limit]),
     )
 
 
 def get_bucket_info(call: Call[GetBucketInfo]) -> BucketInfo:
-    record = call.store.head_bucket(call.asked.bucket)
+    record, rules = call.store.head_bucket(call.asked.bucket), call.rules
+    acceleration = kept_document(call, TransferAcceleration, record.name)
+    encryption = rules.encryption
     return BucketInfo(
         name=record.name,
         location=f"oss-{record.region}",
@@ -104,12 +111,14 @@ def get_bucket_info(call: Call[GetBucketInfo]) -> BucketInfo:
         redundancy=record.redundancy,
         owner=_owner(record.owner),
         storage_class=record.storage_class,
-        resource_group_id="",
+        resource_group_id=kept_document(call, ResourceGroup, record.name).id,
         versioning=record.versioning or None,
-        transfer_acceleration="Disabled",
+        transfer_acceleration="Enabled" if acceleration and acceleration.enabled else "Disabled",
         cross_region_replication="Disabled",
-        access_monitor="Disabled",
-        block_public_access=False,
+        access_monitor=kept_document(call, AccessMonitor, record.name).status,
+        block_public_access=rules.block,
+        encryption=(encryption.algorithm if encryption is not None else None) or "None",
+        encryption_key_id=encryption.key_id if encryption is not None else None,
     )
 
 

@@ -253,7 +253,7 @@ class Inventories(msgspec.Struct, frozen=True):
 def put_inventory(call: Call[publishing.PutBucketInventory]) -> Result:
     asked = call.asked
     inventory = validation.inventory(asked.inventory_id, asked.body)
-    with call.service.retention:
+    with call.service.in_turn:
         known = {**_inventories(call, asked.bucket), asked.inventory_id: inventory}
         if len(known) > validation.MOST_INVENTORIES:
             raise fault("InvalidArgument", message="A bucket has at most 1000 inventories.")
@@ -270,7 +270,7 @@ def get_inventory(call: Call[publishing.GetBucketInventory]) -> publishing.GetBu
 
 def delete_inventory(call: Call[publishing.DeleteBucketInventory]) -> Result:
     asked = call.asked
-    with call.service.retention:
+    with call.service.in_turn:
         known = _inventories(call, asked.bucket)
         if asked.inventory_id not in known:
             raise fault("NoSuchInventory", InventoryId=asked.inventory_id)

@@ -18,6 +18,7 @@ from penstock.protocol.operations.listing import (
 )
 from penstock.server.call import Call, Handler
 from penstock.server.handlers.attributes import moment
+from penstock.server.handlers.restoring import restore_info
 from penstock.server.store.interface import Store
 from penstock.server.store.records import ObjectPage, ObjectRecord
 
@@ -53,7 +54,7 @@ def list_objects(call: Call[ListObjects]) -> ListObjectsResult:
     encoding_type = url_encoding(asked.encoding_type)
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
     page = _page(call.store, asked.bucket, asked.prefix, asked.delimiter, asked.marker, limit)
-    owner = Owner(id=call.service.owner, display_name=call.service.owner)
+    owner = Owner(id=call.owner, display_name=call.owner)
     return ListObjectsResult(
         encoding_type=encoding_type,
         name=asked.bucket,
@@ -63,7 +64,7 @@ def list_objects(call: Call[ListObjects]) -> ListObjectsResult:
         delimiter=asked.delimiter or "",
         is_truncated=page.next_marker is not None,
         next_marker=page.next_marker,
-        objects=tuple(_listed(record, owner) for record in page.objects),
+        objects=tuple(_listed(record, owner, call.service.clock()) for record in page.objects),
         common_prefixes=tuple(CommonPrefix(prefix=prefix) for prefix in page.common_prefixes),
     )
 
@@ -74,7 +75,7 @@ def list_objects_v2(call: Call[ListObjectsV2]) -> ListObjectsV2Result:
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
     after = _from_token(asked.continuation_token) if asked.continuation_token else asked.start_after
     page = _page(call.store, asked.bucket, asked.prefix, asked.delimiter, after, limit)
-    owner = Owner(id=call.service.owner, display_name=call.service.owner) if asked.fetch_owner else None
+    owner = Owner(id=call.owner, display_name=call.owner) if asked.fetch_owner else None
     return ListObjectsV2Result(
         encoding_type=encoding_type,
         name=asked.bucket,
@@ -86,7 +87,7 @@ def list_objects_v2(call: Call[ListObjectsV2]) -> ListObjectsV2Result:
         is_truncated=page.next_marker is not None,
         key_count=len(page.objects) + len(page.common_prefixes),
         next_continuation_token=_to_token(page.next_marker) if page.next_marker is not None else None,
-        objects=tuple(_listed(record, owner) for record in page.objects),
+        objects=tuple(_listed(record, owner, call.service.clock()) for record in page.objects),
         common_prefixes=tuple(CommonPrefix(prefix=prefix) for prefix in page.common_prefixes),
     )
 
@@ -101,7 +102,7 @@ def _page(
     )
 
 
-def _listed(record: ObjectRecord, owner: Owner | None) -> ListedObject:
+def _listed(record: ObjectRecord, owner: Owner | None, now_s: float) -> ListedObject:
     return ListedObject(
         key=record.key,
         last_modified=moment(record.modified_ms),
@@ -109,6 +110,7 @@ def _listed(record: ObjectRecord, owner: Owner | None) -> ListedObject:
         object_type=record.kind.value,
         size_bytes=record.size_bytes,
         storage_class=record.attributes.storage_class,
+        restore=restore_info(record.attributes, now_s),
         owner=owner,
     )
 

@@ -47,6 +47,7 @@ from penstock.server.handlers.attributes import (
 from penstock.server.handlers.conditions import check_conditions
 from penstock.server.handlers.listing import page_size, url_encoding
 from penstock.server.handlers.ranges import source_range
+from penstock.server.handlers.restoring import readable
 from penstock.server.refusals import part_number_refused
 from penstock.server.store.faults import KeyMissing
 from penstock.server.store.interface import StagedBlob
@@ -57,7 +58,7 @@ def initiate(call: Call[InitiateMultipartUpload]) -> Reply:
     asked = call.asked
     encoding_type = url_encoding(asked.encoding_type)
     attributes = attributes_of(call, asked)
-    if asked.forbid_overwrite:
+    if asked.forbid_overwrite and call.bucket is not None and not call.bucket.versioning:
         _refuse_existing(call, asked.bucket, asked.key)
     upload = call.store.create_upload(asked.bucket, asked.key, attributes, sequential=asked.sequential)
     result = InitiateMultipartUploadResult(
@@ -85,11 +86,14 @@ def upload_part(call: Call[UploadPart], staged: StagedBlob) -> StoredResult:
 def upload_part_copy(call: Call[UploadPartCopy]) -> UploadPartCopyResult:
     asked = call.asked
     _check_number(asked.number)
+    call.may("GetObject", asked.source.bucket, asked.source.key, asked.source.version_id)
     offset, length = source_range(asked.source_range) or (0, None)
 
     def check_source(source: ObjectRecord) -> None:
         if source.kind is ObjectKind.APPENDABLE:
             raise fault("OperationNotSupported")
+        if not readable(source.attributes, call.service.clock()):
+            raise fault("InvalidObjectState")
         check_conditions(
             source,
             if_match=asked.source_if_match,
@@ -128,7 +132,7 @@ def complete(call: Call[CompleteMultipartUpload]) -> Reply:
     )
     if acl != "default":
         record = call.store.update_object(
-            asked.bucket, asked.key, lambda kept: msgspec.structs.replace(kept, acl=acl)
+            asked.bucket, asked.key, lambda kept: msgspec.structs.replace(kept, acl=acl), record.version_id
         )
     result = CompleteMultipartUploadResult(
         encoding_type=encoding_type,

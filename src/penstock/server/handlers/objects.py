@@ -30,6 +30,7 @@ from penstock.server.handlers.attributes import (
 )
 from penstock.server.handlers.conditions import check_conditions
 from penstock.server.handlers.listing import url_encoding
+from penstock.server.handlers.restoring import readable
 from penstock.server.store.interface import StagedBlob
 from penstock.server.store.records import Attributes, CopySource, ObjectRecord
 
@@ -87,12 +88,17 @@ def append_object(call: Call[AppendObject], staged: StagedBlob) -> AppendObjectR
 
 def copy_object(call: Call[CopyObject]) -> CopyObjectResult:
     asked = call.asked
+    call.may("GetObject", asked.source.bucket, asked.source.key, asked.source.version_id)
     onto_itself = (asked.source.bucket, asked.source.key) == (asked.bucket, asked.key)
     given = attributes_of(call, asked)
     replace_metadata = _directive(asked.metadata_directive, "x-oss-metadata-directive") or onto_itself
     replace_tags = _directive(asked.tagging_directive, "x-oss-tagging-directive")
 
+    source_version_id = None
+
     def attributes(source: ObjectRecord) -> Attributes:
+        nonlocal source_version_id
+        source_version_id = source.version_id
         check_conditions(
             source,
             if_match=asked.source_if_match,
@@ -101,6 +107,8 @@ def copy_object(call: Call[CopyObject]) -> CopyObjectResult:
             if_unmodified_since=asked.source_if_unmodified_since,
             prefix="x-oss-copy-source-",
         )
+        if not readable(source.attributes, call.service.clock()):
+            raise fault("InvalidObjectState")
         if source.size_bytes > MAX_SINGLE_COPY_BYTES:
             raise fault(
                 "EntityTooLarge", ProposedSize=source.size_bytes, MaxSizeAllowed=MAX_SINGLE_COPY_BYTES
@@ -133,6 +141,7 @@ def copy_object(call: Call[CopyObject]) -> CopyObjectResult:
         etag=record.etag,
         crc64=record.crc64,
         version_id=record.version_id,
+        source_version_id=source_version_id,
     )
 
 
@@ -148,6 +157,8 @@ def delete_multiple_objects(call: Call[DeleteMultipleObjects]) -> DeleteMultiple
     targets = asked.body.objects
     if not targets or len(targets) > MAX_DELETE_KEYS or not all(target.key for target in targets):
         raise fault("MalformedXML", ErrorDetail=f"1 to {MAX_DELETE_KEYS} keys can be deleted at once")
+    for target in targets:
+        call.may("DeleteObject", asked.bucket, target.key, target.version_id)
     deleted = call.store.delete_objects(
         asked.bucket, [(target.key, target.version_id or None) for target in targets]
     )

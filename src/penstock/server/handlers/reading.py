@@ -10,9 +10,10 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.operations.headers import Conditions, ObjectDescription
 from penstock.protocol.operations.objects import GetObject, GetObjectMeta, HeadObject
 from penstock.server.call import Call, Handler, Reply
-from penstock.server.handlers.attributes import FROZEN_CLASSES, describe, moment
+from penstock.server.handlers.attributes import describe, moment
 from penstock.server.handlers.conditions import check_conditions
 from penstock.server.handlers.ranges import wanted_range
+from penstock.server.handlers.restoring import readable
 from penstock.server.response import ObjectBody
 from penstock.server.store.faults import KeyMissing
 from penstock.server.store.interface import OpenObject
@@ -44,9 +45,9 @@ def get_object(call: Call[GetObject]) -> Reply:
     try:
         record = opened.record
         _check(asked, record)
-        if record.attributes.storage_class in FROZEN_CLASSES:
+        if not readable(record.attributes, call.service.clock()):
             raise fault("InvalidObjectState")
-        described = _described(record, link)
+        described = _described(call, record, link)
         strict = (asked.range_behavior or "").lower() == "standard"
         part = wanted_range(asked.range, record.size_bytes, strict=strict)
         offset, length = part or (0, record.size_bytes)
@@ -75,7 +76,7 @@ def head_object(call: Call[HeadObject]) -> Reply:
     asked = call.asked
     record, link = _find(call, asked.bucket, asked.key, asked.version_id)
     _check(asked, record)
-    return Reply(_described(record, link), headers={"accept-ranges": "bytes"})
+    return Reply(_described(call, record, link), headers={"accept-ranges": "bytes"})
 
 
 def get_object_meta(call: Call[GetObjectMeta]) -> ObjectDescription:
@@ -126,8 +127,8 @@ def _open(
     return opened, link
 
 
-def _described(record: ObjectRecord, link: ObjectRecord | None) -> ObjectDescription:
-    described = describe(record)
+def _described(call: Call[Any], record: ObjectRecord, link: ObjectRecord | None) -> ObjectDescription:
+    described = describe(record, call.service.clock())
     if link is None:
         return described
     return msgspec.structs.replace(

@@ -41,6 +41,7 @@ from penstock.server.store.records import ObjectKind
 
 def put_bucket_acl(call: Call[PutBucketAcl]) -> Result:
     acl = bucket_acl(call.asked.acl)
+    _check_block(call, acl)
     call.store.update_bucket(call.asked.bucket, lambda kept: msgspec.structs.replace(kept, acl=acl))
     return Result()
 
@@ -51,6 +52,7 @@ def get_bucket_acl(call: Call[GetBucketAcl]) -> AccessControl:
 
 def put_object_acl(call: Call[PutObjectAcl]) -> VersionResult:
     asked, acl = call.asked, object_acl(call.asked.acl)
+    _check_block(call, acl)
     record = call.store.update_object(
         asked.bucket, asked.key, lambda kept: msgspec.structs.replace(kept, acl=acl), asked.version_id
     )
@@ -118,8 +120,13 @@ def get_symlink(call: Call[GetSymlink]) -> Symlink:
     )
 
 
+def _check_block(call: Call[Any], acl: str) -> None:
+    if call.rules.block and acl.startswith("public"):
+        raise fault("AccessDenied", message="Put public acl is not allowed.", ec="0003-00000903")
+
+
 def _owner(call: Call[Any]) -> Owner:
-    return Owner(id=call.service.owner, display_name=call.service.owner)
+    return Owner(id=call.owner, display_name=call.owner)
 
 
 def _tags(given: TagSet) -> Mapping[str, str]:

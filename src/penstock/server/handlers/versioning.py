@@ -59,7 +59,7 @@ def list_versions(call: Call[ListObjectVersions]) -> ListObjectVersionsResult:
             version_id_marker=asked.version_id_marker or "",
             limit=limit,
         )
-    owner = Owner(id=call.account, display_name=call.account)
+    owner = Owner(id=call.owner, display_name=call.owner)
     now_s = call.service.clock()
     return ListObjectVersionsResult(
         encoding_type=encoding_type,

@@ -57,11 +57,12 @@ def retained(call: Call[Any]) -> Iterator[None]:
         ServiceError: FileImmutable.
     """
     worm = call.rules.worm
-    if worm is None or not in_force(worm, call.service.clock()):
+    touched = _touched(call) if worm is not None else []
+    if worm is None or not touched or not in_force(worm, call.service.clock()):
         yield
         return
-    with call.service.retention:
-        for key, version_id in _touched(call):
+    with call.service.in_turn:
+        for key, version_id in touched:
             _check(call, worm, key, version_id)
         yield
 
@@ -100,7 +101,7 @@ def _check(call: Call[Any], worm: KeptWorm, key: str, version_id: str | None) ->
 def initiate(call: Call[InitiateBucketWorm]) -> InitiateBucketWormResult:
     days = _days(call.asked.body.days)
     now_s = call.service.clock()
-    with call.service.retention:
+    with call.service.in_turn:
         known = _kept(call)
         if known is not None and in_force(known, now_s):
             raise fault("WORMConfigurationLocked") if known.locked else fault("InvalidWORMConfiguration")
@@ -110,7 +111,7 @@ def initiate(call: Call[InitiateBucketWorm]) -> InitiateBucketWormResult:
 
 
 def abort(call: Call[AbortBucketWorm]) -> Result:
-    with call.service.retention:
+    with call.service.in_turn:
         if _found(call).locked:
             raise fault("WORMConfigurationLocked")
         drop(call, call.asked.bucket, "worm")
@@ -118,7 +119,7 @@ def abort(call: Call[AbortBucketWorm]) -> Result:
 
 
 def complete(call: Call[CompleteBucketWorm]) -> Result:
-    with call.service.retention:
+    with call.service.in_turn:
         known = _found(call, call.asked.worm_id)
         if known.locked:
             raise fault("WORMConfigurationLocked")
@@ -128,7 +129,7 @@ def complete(call: Call[CompleteBucketWorm]) -> Result:
 
 def extend(call: Call[ExtendBucketWorm]) -> Result:
     days = _days(call.asked.body.days)
-    with call.service.retention:
+    with call.service.in_turn:
         known = _found(call, call.asked.worm_id)
         if not known.locked or days < known.days:
             raise fault("InvalidWORMConfiguration")
