@@ -21,7 +21,9 @@ def copying(world, run):
     process = world.start("cp", "--part-size", "128K", "--no-progress", file, "oss://bucket/big.bin")
     deadline = time.monotonic() + PATIENCE_S
     pause = threading.Event()
-    while not (rows := listed(run)) or rows[0]["acknowledged_bytes"] < 2 * PART_BYTES:
+    while not (
+        (rows := listed(run)) and rows[0]["reachable"] and rows[0]["acknowledged_bytes"] == 2 * PART_BYTES
+    ):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, rows
         pause.wait(0.01)

@@ -110,8 +110,19 @@ def elsewhere(programs, oss_bucket, oss_faults, file, held):
     return process
 
 
+def shown(state_dir, count):
+    """The transfers that run, once there are so many: they are shown a little after they have begun."""
+    deadline = time.monotonic() + PATIENCE_S
+    pause = threading.Event()
+    while len(found := running_transfers(state_dir)) < count or any(one.unreachable for one in found):
+        assert time.monotonic() < deadline, found
+        pause.wait(0.005)
+    return found
+
+
 def the_one(state_dir):
-    (found,) = running_transfers(state_dir)
+    """The one transfer that runs, and can be spoken to."""
+    (found,) = shown(state_dir, 1)
     return found
 
 
@@ -251,6 +262,7 @@ def test_what_a_killed_process_left_is_found_and_removed(
     programs.environment["PENSTOCK_STATE_DIR"] = str(state_dir)
     process = programs.start(UPLOAD, source=str(file.path), url=f"oss://{oss_bucket}/k")
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") == 2)
+    the_one(state_dir)
     (entry_path,) = entries(state_dir)
     entry = control._read(entry_path)
     assert Path(entry.socket_path).is_socket()
@@ -310,10 +322,11 @@ def test_a_process_is_known_by_when_it_was_started():
 
 
 def test_a_process_that_hangs_is_seen_by_its_journal_and_cannot_be_stopped(elsewhere, state_dir, monkeypatch):
+    the_one(state_dir)
     monkeypatch.setattr(control, "ANSWER_S", 0.2)
     elsewhere.send_signal(signal.SIGSTOP)
     os.waitpid(elsewhere.pid, os.WUNTRACED)
-    found = the_one(state_dir)
+    (found,) = running_transfers(state_dir)
     assert found.pid == elsewhere.pid
     assert "did not answer" in found.unreachable
     with pytest.raises(penstock.TransferError, match="did not answer"):
@@ -329,7 +342,9 @@ def test_where_there_are_no_unix_sockets_a_transfer_is_seen_and_says_why_it_cann
     monkeypatch.delattr(socket, "AF_UNIX")
     transfer = here.upload(bytes(SIZE), f"oss://{oss_bucket}/k", part_bytes=PART)
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") > 0)
-    found = the_one(state_dir)
+    while not entries(state_dir):
+        assert not transfer.done()
+    (found,) = running_transfers(state_dir)
     assert found.transfer_id == transfer.transfer_id
     with pytest.raises(penstock.TransferError, match="no Unix sockets"):
         found.cancel()
@@ -361,7 +376,7 @@ def test_nothing_is_kept_for_longer_than_there_are_transfers(
         here.upload(bytes(SIZE), f"oss://{oss_bucket}/{number}", part_bytes=PART) for number in range(3)
     ]
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") >= 3)
-    assert {found.transfer_id for found in running_transfers(state_dir)} == {
+    assert {found.transfer_id for found in shown(state_dir, 3)} == {
         transfer.transfer_id for transfer in transfers
     }
     (entry_path,) = entries(state_dir)
@@ -398,9 +413,16 @@ def test_two_clients_with_one_state_directory_share_the_entry(make_client, oss_b
         make_client(state_dir=state_dir).upload(bytes(SIZE), f"oss://{oss_bucket}/{n}", part_bytes=PART)
         for n in range(2)
     ]
-    while len(running_transfers(state_dir)) < 2:
-        assert not any(transfer.done() for transfer in transfers)
+    shown(state_dir, 2)
+    assert not any(transfer.done() for transfer in transfers)
     assert len(entries(state_dir)) == 1
+
+
+def test_what_ends_at_once_is_not_shown_and_costs_no_files(here, oss_bucket, state_dir, monkeypatch):
+    monkeypatch.setattr(registry, "SHOW_AFTER_S", 3.0)
+    for _ in range(3):
+        here.upload(b"small", f"oss://{oss_bucket}/k").result(PATIENCE_S)
+    assert not registry.registry_directory(StateDir(state_dir)).exists()
 
 
 def test_a_state_directory_that_cannot_be_written_keeps_nobody_from_uploading(
@@ -415,9 +437,9 @@ def test_a_state_directory_that_cannot_be_written_keeps_nobody_from_uploading(
 def test_a_forked_process_leaves_the_transfers_of_its_parent_alone(programs, oss_bucket, oss_faults, held):
     text = """
         transfer = client.upload(bytes(900_000), url, part_bytes=102_400)
-        while not transfer.upload_id:
-            pass
         from penstock.client.control import running_transfers
+        while not [one for one in running_transfers() if not one.unreachable]:
+            pass
         child = os.fork()
         if child == 0:
             found = running_transfers()
@@ -441,6 +463,7 @@ def door(here, oss_bucket, oss_faults, held, state_dir):
     """The socket of this process, which carries out one upload."""
     transfer = here.upload(bytes(SIZE), f"oss://{oss_bucket}/k", part_bytes=PART)
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") > 0)
+    the_one(state_dir)
     (entry_path,) = entries(state_dir)
     yield control._read(entry_path).socket_path
     transfer.abort()
@@ -486,7 +509,7 @@ def test_a_long_list_comes_in_pages(door, state_dir, here, oss_bucket, monkeypat
     monkeypatch.setattr(server, "TRANSFERS_PER_ANSWER", 2)
     others = [here.upload(bytes(SIZE), f"oss://{oss_bucket}/{n}", part_bytes=PART) for n in range(4)]
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") >= 5)
-    assert len({found.transfer_id for found in running_transfers(state_dir)}) == 5
+    assert len({found.transfer_id for found in shown(state_dir, 5)}) == 5
     for transfer in others:
         transfer.abort()
 

@@ -59,6 +59,7 @@ def _show_journaled(upload: UnfinishedUpload, running: RunningTransfer | None, o
         "started_at": intent.started_at,
         "running": running is not None or is_running(upload),
         "pid": running.pid if running else None,
+        "reachable": running is not None and not running.unreachable,
     }
     if options.json:
         echo_json(fields)
@@ -85,6 +86,7 @@ def _show_running(transfer: RunningTransfer, options: Options) -> None:
         "started_at": None,
         "running": True,
         "pid": transfer.pid,
+        "reachable": not transfer.unreachable,
     }
     if options.json:
         echo_json(fields)

@@ -41,7 +41,7 @@ ANSWER_S = 2.0
 """How long a process may take to say something that it knows."""
 
 _READ_BYTES = 65_536
-_NEVER_SPOKEN = "it keeps no door open for other processes"
+_NEVER_SPOKEN = "it has only just begun, or keeps no door open for other processes"
 
 
 @dataclass(frozen=True, slots=True)

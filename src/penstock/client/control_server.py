@@ -62,10 +62,10 @@ class _Visitor:
 
 class ControlServer:
     """
-    Serves one listening socket until `end`, on a daemon thread of its own.
+    Serves one listening socket.
 
     Args:
-        listener: Bound and listening; closed by the thread when it ends.
+        listener: Bound and listening; closed when `serve` returns.
         transfers: Who knows the running transfers.
     """
 
@@ -80,8 +80,6 @@ class ControlServer:
         self._woken, self._waker = socket.socketpair()
         for sock in (listener, self._woken, self._waker):
             sock.setblocking(False)
-        self._thread = threading.Thread(target=self._serve, name="penstock-control", daemon=True)
-        self._thread.start()
 
     def tell_end(self, transfer_id: str, ended: Outcome | None) -> None:
         """
@@ -104,7 +102,7 @@ class ControlServer:
             self._wake()
 
     def end(self) -> None:
-        """Take no more connections; the thread ends once those that wait for an answer have it."""
+        """Take no more connections; `serve` returns once those that wait for an answer have it."""
         self._ending = True
         self._wake()
 
@@ -119,7 +117,8 @@ class ControlServer:
 
     # --- the thread
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """Serve until `end`."""
         with selectors.DefaultSelector() as selector:
             self._selector = selector
             selector.register(self._listener, selectors.EVENT_READ)
@@ -251,7 +250,9 @@ class ControlServer:
     def _expire(self) -> None:
         now = time.monotonic()
         for visitor in list(self._visitors.values()):
-            if _is_slow(visitor) and (now >= visitor.deadline or (self._ending and not visitor.asked)):
+            is_answered = visitor.told or visitor.answer
+            # Whoever waits for a transfer of ours was told before the end.
+            if (_is_slow(visitor) and now >= visitor.deadline) or (self._ending and not is_answered):
                 self._drop(visitor)
 
 

@@ -1,9 +1,9 @@
 """
 The running transfers of this process, shown to the other processes of this user.
 
-While there is one, a file in the state directory says where this process can be spoken to, and a thread
-listens there. Both go with the last transfer. A killed process leaves the file behind; whoever looks next
-finds that the process is gone, and removes it.
+While there is one, a thread listens on a socket, and a file in the state directory says where that is. All
+of it goes with the last transfer. A killed process leaves the file behind; whoever looks next finds that the
+process is gone, and removes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ from penstock.client.transfer import Tell, Transfer
 from penstock.files.durable import PRIVATE_FILE_MODE, make_private_directory
 from penstock.files.process import process_started
 from penstock.files.state_dir import StateDir
+from penstock.net.latch import Latch
 from penstock.transfer.outcome import Outcome
+
+SHOW_AFTER_S = 0.05
+"""Whatever ends sooner is not shown: many small transfers would spend their time with files and sockets."""
 
 MAX_SOCKET_PATH_BYTES = 100
 """The system's own limit is 104 on macOS and 108 on Linux."""
@@ -48,8 +52,9 @@ class Registry:
     def __init__(self, state: StateDir) -> None:
         self._state = state
         self._lock = threading.Lock()
-        self._transfers: dict[str, Transfer] = {}
+        self._transfers: dict[str, tuple[Transfer, float]] = {}
         self._post: _Post | None = None
+        self._thread: threading.Thread | None = None
 
     @contextmanager
     def shown(self, transfer: Transfer) -> Iterator[Tell]:
@@ -61,9 +66,10 @@ class Registry:
         """
         ends: list[Outcome] = []
         with self._lock:
-            self._transfers[transfer.transfer_id] = transfer
-            if self._post is None:
-                self._post = _Post.open(self._state, self)
+            self._transfers[transfer.transfer_id] = (transfer, time.monotonic())
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="penstock-control", daemon=True)
+                self._thread.start()
         try:
             yield ends.append
         finally:
@@ -81,17 +87,41 @@ class Registry:
 
     def running(self) -> list[Transfer]:
         """The transfers that run, the one that began first at the beginning."""
-        with self._lock:
-            return list(self._transfers.values())
+        return [transfer for transfer, _ in list(self._transfers.values())]
 
     def find(self, transfer_id: str) -> Transfer | None:
         """The running transfer of this id, or None."""
-        return self._transfers.get(transfer_id)
+        transfer, _ = self._transfers.get(transfer_id, (None, 0.0))
+        return transfer
+
+    def _watch(self) -> None:
+        """The thread: open the post when it is worth it, and serve it until the last transfer has ended."""
+        pause = Latch()
+        while True:
+            pause.wait(SHOW_AFTER_S)
+            with self._lock:
+                if not self._transfers:
+                    self._thread = None
+                    return
+                _, began = next(iter(self._transfers.values()))
+            if time.monotonic() - began < SHOW_AFTER_S:
+                continue
+            # Not under the lock: a disk that hangs must not keep transfers from ending.
+            post = _Post.open(self._state, self)
+            with self._lock:
+                is_wanted = bool(self._transfers)
+                if is_wanted:
+                    self._post = post
+            if not is_wanted:
+                post.take_down()
+                post.close()
+            post.serve()
 
     def forget(self) -> None:
         """Let go, in a forked process, of what is its parent's."""
         self._lock = threading.Lock()
         self._transfers = {}
+        self._thread = None
         if self._post is not None:
             self._post.forget()
             self._post = None
@@ -106,6 +136,7 @@ class _Post:
         self._entry_path = entry_path
         self._socket_path = socket_path
         self._server = server
+        self._closed = Latch()
 
     @classmethod
     def open(cls, state: StateDir, registry: Registry) -> _Post:
@@ -154,7 +185,15 @@ class _Post:
         if self._server is not None:
             self._server.tell_end(transfer_id, ended)
 
+    def serve(self) -> None:
+        """Serve until it is closed."""
+        if self._server is not None:
+            self._server.serve()
+        else:
+            self._closed.wait(None)
+
     def close(self) -> None:
+        self._closed.trip()
         if self._server is not None:
             self._server.end()
 

@@ -120,7 +120,7 @@ def is_locked(path: Path) -> bool:
     """
     True if somebody has the lock at this moment.
 
-    Linux tells it. Elsewhere the lock is tried, and who wants it in just that instant is told that it is taken.
+    Linux tells it. Elsewhere the lock is tried, and who wants it in that instant is told that it is taken.
     """
     told = _told_by_system(path)
     return _is_refused(path) if told is None else told

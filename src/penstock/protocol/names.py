@@ -119,14 +119,15 @@ def check_tags(tags: Mapping[str, str], *, for_bucket: bool = False) -> None:
                 f"The tag {name!r} has a value of {len(value)} characters",
                 advice=f"A tag's value has at most {MAX_TAG_VALUE_CHARACTERS} characters.",
             )
-        if not for_bucket and not (_is_tag_text(name) and _is_tag_text(value)):
+        if not for_bucket and not (is_tag_text(name) and is_tag_text(value)):
             raise InvalidInput(
                 f"The tag {name!r}={value!r} has a character that tags cannot hold",
                 advice="Tags of objects hold letters, digits, spaces and + - = . _ : / only.",
             )
 
 
-def _is_tag_text(text: str) -> bool:
+def is_tag_text(text: str) -> bool:
+    """Say whether a tag of an object may have such a name or value."""
     # Letters, digits and the marks that some scripts write vowels with, of any script.
     return all(sign in _TAG_SIGNS or unicodedata.category(sign)[0] in "LMN" for sign in text)
 

@@ -201,6 +201,11 @@ def _string_to_sign(method: str, date_text: str, path: str, query: Query, header
     )
 
 
+def form_signature_v1(secret: str, policy: str) -> str:
+    """Give the field ``Signature`` of a form whose field ``policy`` is this, in base64 as it is sent."""
+    return _signature(secret, policy)
+
+
 def _signature(secret: str, string_to_sign: str) -> str:
     digest = hmac.digest(secret.encode(), string_to_sign.encode("utf-8", "replace"), "sha1")
     return base64.b64encode(digest).decode("ascii")

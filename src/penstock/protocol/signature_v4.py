@@ -242,6 +242,22 @@ def check_v4(
         raise mismatch(presented.access_key_id, string_to_sign, presented.signature, request)
 
 
+def form_signature_v4(secret: str, credential: str, policy: str) -> tuple[str, str]:
+    """
+    Give the access key id and the signature of a form whose fields are these.
+
+    Args:
+        secret: Of the access key.
+        credential: Field ``x-oss-credential``: ``id/date/region/oss/aliyun_v4_request``.
+        policy: Field ``policy``, in base64 as it is sent.
+
+    Raises:
+        ServiceError: The credential is not one.
+    """
+    access_key_id, date, region, product = _parse_credential(credential, credential, "")
+    return access_key_id, _signature(secret, date, region, product, policy)
+
+
 def _canonical_request(
     method: str, path: str, query: Query, headers: Mapping[str, str], additional: Iterable[str]
 ) -> str:

@@ -19,6 +19,7 @@ from penstock.protocol import names
 from penstock.protocol.endpoint import Style, Target, split_target
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Scope
+from penstock.protocol.operations.publishing import Website
 from penstock.protocol.percent import Query, parse_query
 from penstock.server import access, refusals, sts, website
 from penstock.server.accounts import Caller
@@ -27,6 +28,7 @@ from penstock.server.call import Call, Service
 from penstock.server.cors import answer_headers
 from penstock.server.exchange import Buffer, Exchange
 from penstock.server.gate import Gate
+from penstock.server.handlers.attributes import check_version_id
 from penstock.server.request import Request
 from penstock.server.response import Response
 from penstock.server.routing import find_operation, lift_headers
@@ -93,6 +95,7 @@ class App:
         exchange.path = _path_of(target)
         exchange.query = query
         exchange.headers = lift_headers(query, request.headers)
+        check_version_id(dict(query).get("versionId"))
         exchange.operation = operation
         exchange.begin(*self._understand(exchange, operation, target, query))
 
@@ -106,14 +109,15 @@ class App:
             rules = service.rules.of(bucket)
             exchange.extra_headers = answer_headers(rules.cors, request.headers.get("origin"), request.method)
         caller = Caller()
-        if operation.name not in _UNASKED:
+        if operation.name == "PostObject":
+            # Who signed a form, and what it is about, stands in the form.
+            pass
+        elif operation.name not in _UNASKED:
             caller = self._gate.identify(request.method, target.path, query, request.headers, service.clock())
             exchange.caller = caller
-            if caller.anonymous and rules.website is not None:
-                exchange.website = rules.website
-                page = website.page_key(
-                    rules.website, request.method, target.key or "", asks_more=bool(query)
-                )
+            if rules.website is not None:
+                exchange.website = rules.website if caller.anonymous else None
+                page = self._page(rules.website, caller, request, target, query)
                 if page is not None:
                     target = Target(target.bucket, page, target.style, target.path)
                     exchange.path = _path_of(target)
@@ -145,8 +149,25 @@ class App:
             bucket,
             rules,
             self._also(caller, request),
+            self._admit(request),
         )
         return operation, call
+
+    def _page(
+        self, site: Website, caller: Caller, request: Request, target: Target, query: Query
+    ) -> str | None:
+        """The page that is meant by a folder; who signs gets it only where the folder is no object."""
+        key, bucket = target.key or "", target.bucket or ""
+        if not key and not caller.anonymous:
+            return None
+        page = website.page_key(site, request.method, key, asks_more=bool(query) and caller.anonymous)
+        if page is None or not key:
+            return page
+        try:
+            self._service.store.head_object(bucket, key)
+        except (KeyMissing, VersionMissing, VersionIsMarker):
+            return page
+        return None
 
     def _also(self, caller: Caller, request: Request) -> Callable[[str, str, str, str | None], None]:
         """What a call asks that concerns a second object: the source of a copy, one of many to delete."""
@@ -171,6 +192,14 @@ class App:
             access.authorize(replace(ask, object_acl=self._object_acl(ask)))
 
         return may
+
+    def _admit(self, request: Request) -> Callable[[Mapping[str, str], str, str], Caller]:
+        def admit(fields: Mapping[str, str], bucket: str, key: str) -> Caller:
+            caller = self._gate.identify_form(fields, self._service.clock())
+            self._also(caller, request)("PostObject", bucket, key, None)
+            return caller
+
+        return admit
 
     def _object_acl(self, ask: access.Ask) -> str:
         """The object's own access list, where it can matter."""

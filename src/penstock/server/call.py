@@ -26,6 +26,11 @@ def _anything(operation: str, bucket: str, key: str, version_id: str | None) -> 
     """Nothing is refused."""
 
 
+def _anybody(fields: Mapping[str, str], bucket: str, key: str) -> Caller:
+    """Everybody is let in, without a name."""
+    return Caller()
+
+
 R_co = TypeVar("R_co", bound=Asked, covariant=True)
 
 
@@ -75,6 +80,7 @@ class Call(Generic[R_co]):
         bucket: The bucket that is asked about, as it was when the call began.
         rules: What was decided for it then.
         may: Refuses what the caller may not do with another bucket and key.
+        admit: Says who signed a form, and refuses what that caller may not do with its bucket and key.
     """
 
     asked: R_co
@@ -86,6 +92,7 @@ class Call(Generic[R_co]):
     bucket: BucketRecord | None = None
     rules: Rules = NO_RULES
     may: Callable[[str, str, str, str | None], None] = _anything
+    admit: Callable[[Mapping[str, str], str, str], Caller] = _anybody
 
     @property
     def owner(self) -> str:
@@ -128,10 +135,14 @@ class Acceptance:
     Attributes:
         most_bytes: More than this is refused.
         release: Called once the body has become something, or nothing.
+        unwrap: Finds the bytes of the object in those of the body; None where they are the same.
+        store: Goes before `BodyHandler.store`, where what was read of the body decides.
     """
 
     most_bytes: int
     release: Callable[[], None] | None = None
+    unwrap: Callable[[bytes | bytearray | memoryview], bytes] | None = None
+    store: Callable[[StagedBlob], Result | Reply] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from penstock.errors import ServiceError, StoreError
 from penstock.protocol.binding import ParameterUnreadable
 from penstock.protocol.error_table import fault
-from penstock.protocol.operation import Operation
+from penstock.protocol.operation import Operation, Result
 from penstock.protocol.operations.publishing import Website
 from penstock.protocol.xml import MAX_DOCUMENT_BYTES, XmlUnreadable
 from penstock.server import refusals
@@ -68,6 +68,8 @@ class Exchange:
         self._staged: StagedBlob | None = None
         self._release: Callable[[], None] | None = None
         self._left = 0
+        self._unwrap: Callable[[Buffer], bytes] | None = None
+        self._store: Callable[[StagedBlob], Result | Reply] | None = None
         self._in_hand = threading.RLock()
         self._closed = False
 
@@ -79,10 +81,11 @@ class Exchange:
         acceptance = BODY_HANDLERS[operation.request].accept(call)
         self._release = acceptance.release
         self._left = acceptance.most_bytes
-        announced = self.request.body_bytes
+        self._unwrap, self._store = acceptance.unwrap, acceptance.store
+        announced = self.request.body_bytes if self._unwrap is None else None
         if announced is not None and announced > self._left:
             raise fault("EntityTooLarge", ProposedSize=announced, MaxSizeAllowed=self._left)
-        self.bytes_per_s = bytes_per_s(call.asked.traffic_limit)
+        self.bytes_per_s = bytes_per_s(getattr(call.asked, "traffic_limit", None))
         self._staged = call.store.stage(announced)
 
     def receive(self, pieces: Sequence[Buffer]) -> None:
@@ -154,6 +157,9 @@ class Exchange:
                 for piece in pieces:
                     self._document += piece
             return
+        if self._unwrap is not None:
+            pieces = [self._unwrap(piece) for piece in pieces]
+            size = sum(len(piece) for piece in pieces)
         self._left -= size
         if self._left < 0:
             raise fault("EntityTooLarge")
@@ -166,10 +172,12 @@ class Exchange:
         assert call is not None
         if operation.body in ("xml", "text"):
             call = self._with_document(operation, call)
-        if self._staged is not None:
+        if self._staged is not None and self._unwrap is None:
             _check_digests(self._staged, self.headers)
         with retained(call):
-            if self._staged is not None:
+            if self._staged is not None and self._store is not None:
+                reply = self._store(self._staged)
+            elif self._staged is not None:
                 reply = BODY_HANDLERS[operation.request].store(call, self._staged)
             else:
                 reply = HANDLERS[operation.request](call)

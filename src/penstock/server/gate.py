@@ -9,8 +9,8 @@ from typing import Final
 
 from penstock.protocol.error_table import fault
 from penstock.protocol.percent import Query
-from penstock.protocol.signature_v1 import check_v1, parse_v1
-from penstock.protocol.signature_v4 import check_v4, parse_v4
+from penstock.protocol.signature_v1 import check_v1, form_signature_v1, parse_v1
+from penstock.protocol.signature_v4 import check_v4, form_signature_v4, parse_v4
 from penstock.server.accounts import Caller, User
 from penstock.server.sts import Tokens
 
@@ -96,6 +96,46 @@ class Gate:
         if temporary.expires_s <= now_s:
             raise fault("SecurityTokenExpired")
         return temporary.caller(by_url=by_url)
+
+    def identify_form(self, fields: Mapping[str, str], now_s: float) -> Caller:
+        """
+        Check the signature of a form, if it has one; what it may do, its policy says.
+
+        Args:
+            fields: By lower-case name.
+            now_s: Unix time.
+
+        Raises:
+            ServiceError: With the code that OSS gives.
+        """
+        credential = fields.get("x-oss-credential", "")
+        access_key_id = fields.get("ossaccesskeyid") or credential.partition("/")[0]
+        if not access_key_id:
+            return Caller()
+        user = self.users.get(access_key_id)
+        temporary = self.tokens.find(access_key_id) if user is None else None
+        token = fields.get("x-oss-security-token", "")
+        if user is None and (temporary is None or not token):
+            raise fault("InvalidAccessKeyId", OSSAccessKeyId=access_key_id)
+        secret = user.secret if user is not None else temporary.secret if temporary is not None else ""
+        policy = fields.get("policy", "")
+        if credential:
+            given, wanted = (
+                fields.get("x-oss-signature", ""),
+                form_signature_v4(secret, credential, policy)[1],
+            )
+        else:
+            given, wanted = fields.get("signature", ""), form_signature_v1(secret, policy)
+        if not hmac.compare_digest(given.encode(), wanted.encode()):
+            raise fault("SignatureDoesNotMatch", OSSAccessKeyId=access_key_id, SignatureProvided=given)
+        if user is not None:
+            return caller_of(access_key_id, user)
+        assert temporary is not None
+        if not hmac.compare_digest(token, temporary.token):
+            raise fault("InvalidSecurityToken")
+        if temporary.expires_s <= now_s:
+            raise fault("SecurityTokenExpired")
+        return temporary.caller(by_url=False)
 
 
 def filled_in(user: User, owner: str) -> User:

@@ -18,6 +18,7 @@ import msgspec
 from penstock.errors import StoreError
 from penstock.protocol.operations.retention import Lifecycle, LifecycleRule
 from penstock.server.call import Service
+from penstock.server.handlers.lifecycle_rules import WARMTH
 from penstock.server.handlers.restoring import forgotten
 from penstock.server.handlers.worm import in_force
 from penstock.server.rules import read_document
@@ -29,7 +30,6 @@ logger = logging.getLogger("penstock.server")
 
 _DAY_MS: Final = 86_400_000
 _PAGE: Final = 500
-_WARMTH: Final = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 Deed = Literal["expire", "expire-versions", "remove-markers", "abort-uploads", "move"]
 
 
@@ -183,7 +183,7 @@ def _move(store: Store, bucket: str, step: Step) -> int:
 
 def _wants_move(record: ObjectRecord, step: Step) -> bool:
     kept = record.attributes
-    colder = _WARMTH.index(step.storage_class) > _WARMTH.index(kept.storage_class)
+    colder = WARMTH.index(step.storage_class) > WARMTH.index(kept.storage_class)
     tagged = all(kept.tags.get(name) == value for name, value in step.tags.items())
     return colder and tagged and record.modified_ms < step.before_ms
 

@@ -135,15 +135,16 @@ def _statement(given: Any, names_principals: bool) -> Statement:
         raise _refused("a statement needs Action or NotAction")
     if not ("Resource" in given) ^ ("NotResource" in given):
         raise _refused("a statement needs Resource or NotResource")
-    if names_principals and not ("Principal" in given) ^ ("NotPrincipal" in given):
-        raise _refused("a statement needs Principal or NotPrincipal")
+    if names_principals and "Principal" in given and "NotPrincipal" in given:
+        raise _refused("a statement has Principal or NotPrincipal, not both")
     if not names_principals and ("Principal" in given or "NotPrincipal" in given):
         raise _refused("a statement about a user names no principal")
     return Statement(
         given["Effect"],
         _texts(given.get("Action"), "Action"),
         _texts(given.get("NotAction"), "NotAction"),
-        _principals(given.get("Principal"), "Principal") if "Principal" in given else None,
+        # In the policy of a bucket, a statement that names nobody is about nobody.
+        _principals(given.get("Principal"), "Principal") if names_principals else None,
         _principals(given.get("NotPrincipal"), "NotPrincipal"),
         _texts(given.get("Resource"), "Resource"),
         _texts(given.get("NotResource"), "NotResource"),

@@ -33,9 +33,9 @@ def page_key(website: Website | None, method: str, key: str, *, asks_more: bool)
     """
     if website is None or website.index is None or method not in _METHODS or asks_more:
         return None
-    if not key or (key.endswith("/") and website.index.sub_folders):
-        return f"{key}{website.index.suffix}"
-    return None
+    if not key.endswith("/") and key:
+        return None
+    return f"{key}{website.index.suffix}" if website.index.sub_folders else website.index.suffix
 
 
 def page_instead(

@@ -9,6 +9,7 @@ from penstock.protocol.operations import (
     access,
     archive,
     buckets,
+    forms,
     listing,
     multipart,
     objects,
@@ -32,6 +33,7 @@ OPERATIONS = OperationTable(
         *retention.OPERATIONS,
         *publishing.OPERATIONS,
         *offers.OPERATIONS,
+        *forms.OPERATIONS,
     )
 )
 

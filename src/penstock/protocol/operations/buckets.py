@@ -24,6 +24,9 @@ class PutBucket(BucketRequest, frozen=True, kw_only=True):
 
     acl: Annotated[str | None, Header("x-oss-acl")] = None
     resource_group_id: Annotated[str | None, Header("x-oss-resource-group-id")] = None
+    server_side_encryption: Annotated[str | None, Header("x-oss-server-side-encryption")] = None
+    server_side_encryption_key_id: Annotated[str | None, Header("x-oss-server-side-encryption-key-id")] = None
+    server_side_data_encryption: Annotated[str | None, Header("x-oss-server-side-data-encryption")] = None
     body: Annotated[BucketConfiguration | None, XmlBody("CreateBucketConfiguration")] = None
 
 
@@ -32,7 +35,11 @@ class DeleteBucket(BucketRequest, frozen=True, kw_only=True):
 
 
 class ListBuckets(Request, frozen=True, kw_only=True):
-    """List the caller's buckets by name."""
+    """List the caller's buckets by name; of one resource group or with one tag, if given."""
+
+    resource_group_id: Annotated[str | None, Header("x-oss-resource-group-id")] = None
+    tag_key: Annotated[str | None, Query("tag-key")] = None
+    tag_value: Annotated[str | None, Query("tag-value")] = None
 
     prefix: Annotated[str | None, Query("prefix")] = None
     marker: Annotated[str | None, Query("marker")] = None
@@ -86,8 +93,12 @@ class BucketInfo(Result, frozen=True, kw_only=True):
     cross_region_replication: Annotated[str | None, Element("Bucket/CrossRegionReplication")] = None
     access_monitor: Annotated[str | None, Element("Bucket/AccessMonitor")] = None
     block_public_access: Annotated[bool | None, Element("Bucket/BlockPublicAccess")] = None
+    comment: Annotated[str | None, Element("Bucket/Comment")] = None
     encryption: Annotated[str | None, Element("Bucket/ServerSideEncryptionRule/SSEAlgorithm")] = None
     encryption_key_id: Annotated[str | None, Element("Bucket/ServerSideEncryptionRule/KMSMasterKeyID")] = None
+    data_encryption: Annotated[str | None, Element("Bucket/ServerSideEncryptionRule/KMSDataEncryption")] = (
+        None
+    )
 
 
 class GetBucketLocation(BucketRequest, frozen=True, kw_only=True):
@@ -123,6 +134,9 @@ class BucketStat(Result, frozen=True, kw_only=True):
     cold_archive_storage_bytes: Annotated[int | None, Element("ColdArchiveStorage")] = None
     cold_archive_real_storage_bytes: Annotated[int | None, Element("ColdArchiveRealStorage")] = None
     cold_archive_object_count: Annotated[int | None, Element("ColdArchiveObjectCount")] = None
+    deep_cold_archive_storage_bytes: Annotated[int | None, Element("DeepColdArchiveStorage")] = None
+    deep_cold_archive_real_storage_bytes: Annotated[int | None, Element("DeepColdArchiveRealStorage")] = None
+    deep_cold_archive_object_count: Annotated[int | None, Element("DeepColdArchiveObjectCount")] = None
 
 
 OPERATIONS = (

@@ -75,6 +75,7 @@ class ObjectDescription(Result, frozen=True, kw_only=True):
     version_id: VersionId = None
     server_side_encryption: Annotated[str | None, Header("x-oss-server-side-encryption")] = None
     server_side_encryption_key_id: Annotated[str | None, Header("x-oss-server-side-encryption-key-id")] = None
+    server_side_data_encryption: Annotated[str | None, Header("x-oss-server-side-data-encryption")] = None
     restore: Annotated[str | None, Header("x-oss-restore")] = None
     symlink_target: Annotated[str | None, Header("x-oss-symlink-target")] = None
 

@@ -22,6 +22,7 @@ from penstock.protocol.operations.headers import (
     StoredResult,
     TrafficLimit,
     VersionId,
+    VersionQuery,
 )
 from penstock.protocol.operations.listing import CommonPrefix
 from penstock.protocol.text import PRESENT, QUOTED, CopySource
@@ -69,6 +70,8 @@ class UploadPartCopy(ObjectRequest, frozen=True, kw_only=True):
     source_if_modified_since: SourceIfModifiedSince = None
     source_if_unmodified_since: SourceIfUnmodifiedSince = None
     traffic_limit: TrafficLimit = None
+    # Some clients repeat the version of the source here; what counts is that in `source`.
+    repeated_version_id: VersionQuery = None
 
 
 class UploadPartCopyResult(Result, frozen=True, kw_only=True):

@@ -216,6 +216,7 @@ class ListBucketInventory(BucketRequest, frozen=True, kw_only=True):
 class ListBucketInventoryResult(Result, frozen=True, kw_only=True):
     """One page of at most 100."""
 
+    continuation_token: Annotated[str | None, Element("ContinuationToken")] = None
     inventories: Annotated[tuple[Inventory, ...], Element("InventoryConfiguration")] = ()
     is_truncated: Annotated[bool, Element("IsTruncated")] = False
     next_continuation_token: Annotated[str | None, Element("NextContinuationToken")] = None

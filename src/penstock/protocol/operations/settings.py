@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from penstock.protocol.marks import Element, Header, XmlBody
+from penstock.protocol.marks import Element, Header, Query, XmlBody
 from penstock.protocol.operation import BucketRequest, ObjectRequest, Operation, Result, Scope
 from penstock.protocol.operations.headers import (
     ETag,
@@ -107,7 +107,9 @@ class GetBucketTags(BucketRequest, frozen=True, kw_only=True):
 
 
 class DeleteBucketTags(BucketRequest, frozen=True, kw_only=True):
-    """Remove all tags of a bucket."""
+    """Remove all tags of a bucket, or those whose names are given, with commas between."""
+
+    names: Annotated[str | None, Query("tagging")] = None
 
 
 class PutSymlink(NewObjectHeaders, frozen=True, kw_only=True):

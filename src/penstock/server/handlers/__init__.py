@@ -8,6 +8,7 @@ from penstock.server.call import BodyHandler, Handler
 from penstock.server.handlers import (
     buckets,
     configurations,
+    forms,
     listing,
     multipart,
     objects,
@@ -34,6 +35,10 @@ HANDLERS: dict[type, Handler] = {
     **preflight.HANDLERS,
     **offers.HANDLERS,
 }
-BODY_HANDLERS: dict[type, BodyHandler] = {**objects.BODY_HANDLERS, **multipart.BODY_HANDLERS}
+BODY_HANDLERS: dict[type, BodyHandler] = {
+    **objects.BODY_HANDLERS,
+    **multipart.BODY_HANDLERS,
+    **forms.BODY_HANDLERS,
+}
 
 __all__ = ["BODY_HANDLERS", "HANDLERS"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,11 @@ _DEFAULT_TYPE = "application/octet-stream"
 ENCRYPTIONS = frozenset({"AES256", "KMS", "SM4"})
 _ENCRYPTION = "x-oss-server-side-encryption"
 _ENCRYPTION_KEY = "x-oss-server-side-encryption-key-id"
+_DATA_ENCRYPTION = "x-oss-server-side-data-encryption"
+_DEFAULT_KMS_KEY = "7d1f4c1e-5b0f-5c6e-9a55-70656e73746f"
+"""Id that is answered where KMS encrypts with a key that nobody named."""
+
+_VERSION_ID = re.compile(r"null|[A-Za-z0-9._]{32,}")
 
 
 def attributes_of(call: Call[Any], asked: NewObjectHeaders) -> Attributes:
@@ -35,18 +41,7 @@ def attributes_of(call: Call[Any], asked: NewObjectHeaders) -> Attributes:
             metadata.
     """
     check_metadata(asked.metadata)
-    extra = {}
-    default = call.rules.encryption
-    if asked.server_side_encryption is None and default is not None and default.algorithm is not None:
-        extra[_ENCRYPTION] = default.algorithm
-        if default.key_id:
-            extra[_ENCRYPTION_KEY] = default.key_id
-    if asked.server_side_encryption is not None:
-        if asked.server_side_encryption not in ENCRYPTIONS:
-            raise fault("InvalidEncryptionAlgorithmError")
-        extra[_ENCRYPTION] = asked.server_side_encryption
-        if asked.server_side_encryption_key_id:
-            extra[_ENCRYPTION_KEY] = asked.server_side_encryption_key_id
+    extra = _encryption_of(call, asked)
     return Attributes(
         content_type=asked.content_type or _DEFAULT_TYPE,
         cache_control=asked.cache_control,
@@ -60,6 +55,36 @@ def attributes_of(call: Call[Any], asked: NewObjectHeaders) -> Attributes:
         tags=object_tags(asked.tags or {}),
         extra=extra,
     )
+
+
+def _encryption_of(call: Call[Any], asked: NewObjectHeaders) -> dict[str, str]:
+    """How the object is encrypted: as it asks for, else as its bucket says. Kept and told, not done."""
+    algorithm, key_id = asked.server_side_encryption, asked.server_side_encryption_key_id
+    data_encryption = asked.server_side_data_encryption
+    default = call.rules.encryption
+    if algorithm is None and default is not None:
+        algorithm, key_id, data_encryption = default.algorithm, default.key_id, default.data_encryption
+    if algorithm is None:
+        return {}
+    if algorithm not in ENCRYPTIONS or data_encryption not in (None, "SM4"):
+        raise fault("InvalidEncryptionAlgorithmError")
+    kept = {_ENCRYPTION: algorithm}
+    if algorithm == "KMS":
+        kept[_ENCRYPTION_KEY] = key_id or _DEFAULT_KMS_KEY
+        if data_encryption is not None:
+            kept[_DATA_ENCRYPTION] = data_encryption
+    return kept
+
+
+def check_version_id(given: str | None) -> None:
+    """Refuse what cannot be the id of a version."""
+    if given and not _VERSION_ID.fullmatch(given):
+        raise fault(
+            "InvalidArgument",
+            message="Invalid version id specified",
+            ArgumentName="versionId",
+            ArgumentValue=given[:1024],
+        )
 
 
 def storage_class_of(call: Call[Any], given: str | None) -> str:
@@ -160,9 +185,14 @@ def encryption(kept: Attributes) -> dict[str, Any]:
     return {
         "server_side_encryption": kept.extra.get(_ENCRYPTION),
         "server_side_encryption_key_id": kept.extra.get(_ENCRYPTION_KEY),
+        "server_side_data_encryption": kept.extra.get(_DATA_ENCRYPTION),
     }
 
 
 def encryption_headers(kept: Attributes) -> dict[str, str]:
     """The same as headers of an answer."""
-    return {name: kept.extra[name] for name in (_ENCRYPTION, _ENCRYPTION_KEY) if name in kept.extra}
+    return {
+        name: kept.extra[name]
+        for name in (_ENCRYPTION, _ENCRYPTION_KEY, _DATA_ENCRYPTION)
+        if name in kept.extra
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from penstock.protocol.error_table import fault
@@ -23,12 +25,15 @@ from penstock.protocol.operations.buckets import (
 )
 from penstock.protocol.operations.listing import Owner
 from penstock.protocol.operations.publishing import AccessMonitor, ResourceGroup, TransferAcceleration
+from penstock.protocol.operations.retention import Encryption
 from penstock.server.call import Call, Handler, Reply
+from penstock.server.handlers import validation
 from penstock.server.handlers.attributes import STORAGE_CLASSES, bucket_acl, moment
-from penstock.server.handlers.configurations import kept_document
+from penstock.server.handlers.configurations import keep, kept_document
 from penstock.server.handlers.listing import page_size
+from penstock.server.rules import write_document
 from penstock.server.store.faults import BucketExists
-from penstock.server.store.records import BucketRecord
+from penstock.server.store.records import BucketPage, BucketRecord
 
 _REDUNDANCIES = frozenset({"LRS", "ZRS"})
 
@@ -41,6 +46,14 @@ def put_bucket(call: Call[PutBucket]) -> Reply:
     if wanted.redundancy is not None and wanted.redundancy not in _REDUNDANCIES:
         raise fault("InvalidArgument", ArgumentName="DataRedundancyType", ArgumentValue=wanted.redundancy)
     acl = bucket_acl(asked.acl)
+    encryption = None
+    if asked.server_side_encryption is not None:
+        wanted_encryption = Encryption(
+            algorithm=asked.server_side_encryption,
+            key_id=asked.server_side_encryption_key_id,
+            data_encryption=asked.server_side_data_encryption,
+        )
+        encryption = validation.encryption(call, wanted_encryption)
     record = BucketRecord(
         name=asked.bucket,
         owner=call.caller.account,
@@ -56,6 +69,11 @@ def put_bucket(call: Call[PutBucket]) -> Reply:
         if existing.owner != call.caller.account:
             raise
         _put_again(call, wanted)
+    if encryption is not None:
+        keep(call, asked.bucket, "encryption", write_document(encryption))
+    if asked.resource_group_id is not None:
+        group = ResourceGroup(id=asked.resource_group_id)
+        keep(call, asked.bucket, "resourceGroup", write_document(group))
     return Reply(Result(), headers={"location": f"/{asked.bucket}"})
 
 
@@ -82,9 +100,7 @@ def delete_bucket(call: Call[DeleteBucket]) -> Result:
 def list_buckets(call: Call[ListBuckets]) -> ListBucketsResult:
     asked = call.asked
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
-    page = call.store.list_buckets(
-        prefix=asked.prefix or "", marker=asked.marker or "", limit=max(limit, 1), owner=call.caller.account
-    )
+    page = _page(call, max(limit, 1))
     paged = page.next_marker is not None or asked.max_keys is not None or asked.marker or asked.prefix
     return ListBucketsResult(
         prefix=(asked.prefix or "") if paged else None,
@@ -93,7 +109,7 @@ def list_buckets(call: Call[ListBuckets]) -> ListBucketsResult:
         is_truncated=page.next_marker is not None,
         next_marker=page.next_marker,
         owner=_owner(call.caller.account),
-        buckets=tuple(_listed(call.base, record) for record in page.buckets[:limit]),
+        buckets=tuple(_listed(call, record) for record in page.buckets[:limit]),
     )
 
 
@@ -111,7 +127,7 @@ def get_bucket_info(call: Call[GetBucketInfo]) -> BucketInfo:
         redundancy=record.redundancy,
         owner=_owner(record.owner),
         storage_class=record.storage_class,
-        resource_group_id=kept_document(call, ResourceGroup, record.name).id,
+        resource_group_id=_group(call, record),
         versioning=record.versioning or None,
         transfer_acceleration="Enabled" if acceleration and acceleration.enabled else "Disabled",
         cross_region_replication="Disabled",
@@ -119,6 +135,8 @@ def get_bucket_info(call: Call[GetBucketInfo]) -> BucketInfo:
         block_public_access=rules.block,
         encryption=(encryption.algorithm if encryption is not None else None) or "None",
         encryption_key_id=encryption.key_id if encryption is not None else None,
+        data_encryption=encryption.data_encryption if encryption is not None else None,
+        comment="",
     )
 
 
@@ -146,19 +164,57 @@ def get_bucket_stat(call: Call[GetBucketStat]) -> BucketStat:
         cold_archive_storage_bytes=size.get("ColdArchive", 0),
         cold_archive_real_storage_bytes=size.get("ColdArchive", 0),
         cold_archive_object_count=count.get("ColdArchive", 0),
+        deep_cold_archive_storage_bytes=size.get("DeepColdArchive", 0),
+        deep_cold_archive_real_storage_bytes=size.get("DeepColdArchive", 0),
+        deep_cold_archive_object_count=count.get("DeepColdArchive", 0),
     )
 
 
-def _listed(base: str, record: BucketRecord) -> ListedBucket:
+def _page(call: Call[ListBuckets], limit: int) -> BucketPage:
+    """The next buckets that are asked for; those of other groups and tags are passed over."""
+    asked = call.asked
+    found: list[BucketRecord] = []
+    marker = asked.marker or ""
+    while True:
+        page = call.store.list_buckets(
+            prefix=asked.prefix or "", marker=marker, limit=limit, owner=call.caller.account
+        )
+        for record in page.buckets:
+            if not _is_meant(call, record):
+                continue
+            if len(found) == limit:
+                return BucketPage(buckets=tuple(found), next_marker=found[-1].name)
+            found.append(record)
+        if page.next_marker is None:
+            return BucketPage(buckets=tuple(found), next_marker=None)
+        if len(found) == limit and asked.tag_key is None and asked.resource_group_id is None:
+            return BucketPage(buckets=tuple(found), next_marker=page.next_marker)
+        marker = page.next_marker
+
+
+def _is_meant(call: Call[ListBuckets], record: BucketRecord) -> bool:
+    asked = call.asked
+    if asked.tag_key is not None and record.tags.get(asked.tag_key) is None:
+        return False
+    if asked.tag_value is not None and record.tags.get(asked.tag_key or "") != asked.tag_value:
+        return False
+    return asked.resource_group_id is None or _group(call, record) == asked.resource_group_id
+
+
+def _group(call: Call[Any], record: BucketRecord) -> str:
+    return str(kept_document(call, ResourceGroup, record.name).id)
+
+
+def _listed(call: Call[Any], record: BucketRecord) -> ListedBucket:
     return ListedBucket(
         name=record.name,
         location=f"oss-{record.region}",
         region=record.region,
         created=moment(record.created_ms),
-        extranet_endpoint=base,
-        intranet_endpoint=base,
+        extranet_endpoint=call.base,
+        intranet_endpoint=call.base,
         storage_class=record.storage_class,
-        resource_group_id="",
+        resource_group_id=_group(call, record),
     )
 
 

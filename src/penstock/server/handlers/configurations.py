@@ -17,7 +17,7 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.operation import BucketRequest, Result
 from penstock.protocol.operations import access, publishing, retention
 from penstock.server.call import Call, Handler, Reply
-from penstock.server.handlers import validation
+from penstock.server.handlers import lifecycle_rules, validation
 from penstock.server.policy import read_policy
 from penstock.server.rules import read_document, write_document
 from penstock.server.store.faults import ConfigMissing
@@ -100,7 +100,7 @@ CONFIGURATIONS = (
         retention.GetBucketLifecycleResult,
         retention.PutBucketLifecycle,
         retention.GetBucketLifecycle,
-        validation.lifecycle,
+        lifecycle_rules.lifecycle,
         "NoSuchLifecycle",
         retention.DeleteBucketLifecycle,
     ),
@@ -288,6 +288,7 @@ def list_inventories(call: Call[publishing.ListBucketInventory]) -> publishing.L
         raise fault("NoSuchInventory", BucketName=call.asked.bucket)
     more = len(names) > len(page)
     return publishing.ListBucketInventoryResult(
+        continuation_token=call.asked.continuation_token,
         inventories=tuple(known[name] for name in page),
         is_truncated=more,
         next_continuation_token=page[-1] if more else None,

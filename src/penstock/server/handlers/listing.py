@@ -6,7 +6,7 @@ import base64
 import binascii
 
 from penstock.protocol.error_table import fault
-from penstock.protocol.limits import DEFAULT_LIST_KEYS, MAX_LIST_KEYS
+from penstock.protocol.limits import DEFAULT_LIST_KEYS, MAX_KEY_BYTES, MAX_LIST_KEYS
 from penstock.protocol.operations.listing import (
     CommonPrefix,
     ListedObject,
@@ -49,10 +49,23 @@ def page_size(given: int | None, default: int, most: int, name: str) -> int:
     return given
 
 
+def check_lengths(**given: str | None) -> None:
+    """Refuse a prefix or marker that is longer than any key."""
+    for name, text in given.items():
+        if text is not None and len(text.encode()) > MAX_KEY_BYTES:
+            raise fault(
+                "InvalidArgument",
+                message=f"The length of {name.replace('_', '-')} must be less than 1024.",
+                ArgumentName=name.replace("_", "-"),
+                ArgumentValue=text[:1024],
+            )
+
+
 def list_objects(call: Call[ListObjects]) -> ListObjectsResult:
     asked = call.asked
     encoding_type = url_encoding(asked.encoding_type)
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
+    check_lengths(prefix=asked.prefix, marker=asked.marker)
     page = _page(call.store, asked.bucket, asked.prefix, asked.delimiter, asked.marker, limit)
     owner = Owner(id=call.owner, display_name=call.owner)
     return ListObjectsResult(
@@ -73,6 +86,7 @@ def list_objects_v2(call: Call[ListObjectsV2]) -> ListObjectsV2Result:
     asked = call.asked
     encoding_type = url_encoding(asked.encoding_type)
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
+    check_lengths(prefix=asked.prefix, start_after=asked.start_after)
     after = _from_token(asked.continuation_token) if asked.continuation_token else asked.start_after
     page = _page(call.store, asked.bucket, asked.prefix, asked.delimiter, after, limit)
     owner = Owner(id=call.owner, display_name=call.owner) if asked.fetch_owner else None

@@ -76,11 +76,13 @@ def accept_part(call: Call[UploadPart]) -> Acceptance:
     return Acceptance(MAX_PART_BYTES, lambda: arriving.end(asked.upload_id))
 
 
-def upload_part(call: Call[UploadPart], staged: StagedBlob) -> StoredResult:
+def upload_part(call: Call[UploadPart], staged: StagedBlob) -> Reply:
     asked = call.asked
+    upload = call.store.head_upload(asked.bucket, asked.key, asked.upload_id)
     md5 = base64.b64encode(staged.md5).decode()
     part = call.store.put_part(asked.bucket, asked.key, asked.upload_id, asked.number, staged)
-    return StoredResult(etag=part.etag, crc64=part.crc64, content_md5=md5)
+    result = StoredResult(etag=part.etag, crc64=part.crc64, content_md5=md5)
+    return Reply(result, headers=encryption_headers(upload.attributes))
 
 
 def upload_part_copy(call: Call[UploadPartCopy]) -> UploadPartCopyResult:
@@ -165,7 +167,7 @@ def abort(call: Call[AbortMultipartUpload]) -> Result:
     return Result()
 
 
-def list_parts(call: Call[ListParts]) -> ListPartsResult:
+def list_parts(call: Call[ListParts]) -> Reply:
     asked = call.asked
     encoding_type = url_encoding(asked.encoding_type)
     limit = page_size(asked.max_parts, DEFAULT_LIST_PARTS, MAX_LIST_PARTS, "max-parts")
@@ -174,7 +176,7 @@ def list_parts(call: Call[ListParts]) -> ListPartsResult:
         asked.bucket, asked.key, asked.upload_id, after_number=marker, limit=max(limit, 1)
     )
     parts = page.parts[:limit]
-    return ListPartsResult(
+    result = ListPartsResult(
         encoding_type=encoding_type,
         bucket=asked.bucket,
         key=asked.key,
@@ -195,6 +197,7 @@ def list_parts(call: Call[ListParts]) -> ListPartsResult:
             for part in parts
         ),
     )
+    return Reply(result, headers=encryption_headers(page.upload.attributes))
 
 
 def list_uploads(call: Call[ListMultipartUploads]) -> ListMultipartUploadsResult:

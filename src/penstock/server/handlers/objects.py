@@ -23,6 +23,7 @@ from penstock.server import callback
 from penstock.server.call import Acceptance, BodyHandler, Call, Handler, Reply
 from penstock.server.handlers.attributes import (
     attributes_of,
+    check_version_id,
     encryption_headers,
     moment,
     object_acl,
@@ -73,20 +74,21 @@ def accept_append(call: Call[AppendObject]) -> Acceptance:
     return Acceptance(max(0, MAX_SINGLE_PUT_BYTES - asked.position))
 
 
-def append_object(call: Call[AppendObject], staged: StagedBlob) -> AppendObjectResult:
+def append_object(call: Call[AppendObject], staged: StagedBlob) -> Reply:
     asked = call.asked
     # What the object is was decided by its first append; what later ones say of it is not looked at.
     attributes = attributes_of(call, asked) if asked.position == 0 else Attributes()
     record = call.store.append_object(asked.bucket, asked.key, asked.position, staged, attributes)
-    return AppendObjectResult(
+    result = AppendObjectResult(
         etag=record.etag,
         crc64=record.crc64,
         version_id=record.version_id,
         next_position=record.size_bytes,
     )
+    return Reply(result, headers=encryption_headers(record.attributes))
 
 
-def copy_object(call: Call[CopyObject]) -> CopyObjectResult:
+def copy_object(call: Call[CopyObject]) -> Reply:
     asked = call.asked
     call.may("GetObject", asked.source.bucket, asked.source.key, asked.source.version_id)
     onto_itself = (asked.source.bucket, asked.source.key) == (asked.bucket, asked.key)
@@ -114,8 +116,9 @@ def copy_object(call: Call[CopyObject]) -> CopyObjectResult:
                 "EntityTooLarge", ProposedSize=source.size_bytes, MaxSizeAllowed=MAX_SINGLE_COPY_BYTES
             )
         described = given if replace_metadata else source.attributes
+        kept_type = onto_itself and asked.content_type is None
         return Attributes(
-            content_type=described.content_type,
+            content_type=source.attributes.content_type if kept_type else described.content_type,
             cache_control=described.cache_control,
             content_disposition=described.content_disposition,
             content_encoding=described.content_encoding,
@@ -136,13 +139,14 @@ def copy_object(call: Call[CopyObject]) -> CopyObjectResult:
         attributes,
         forbid_overwrite=bool(asked.forbid_overwrite),
     )
-    return CopyObjectResult(
+    result = CopyObjectResult(
         last_modified=moment(record.modified_ms),
         etag=record.etag,
         crc64=record.crc64,
         version_id=record.version_id,
         source_version_id=source_version_id,
     )
+    return Reply(result, headers=encryption_headers(record.attributes))
 
 
 def delete_object(call: Call[DeleteObject]) -> DeleteObjectResult:
@@ -158,6 +162,7 @@ def delete_multiple_objects(call: Call[DeleteMultipleObjects]) -> DeleteMultiple
     if not targets or len(targets) > MAX_DELETE_KEYS or not all(target.key for target in targets):
         raise fault("MalformedXML", ErrorDetail=f"1 to {MAX_DELETE_KEYS} keys can be deleted at once")
     for target in targets:
+        check_version_id(target.version_id)
         call.may("DeleteObject", asked.bucket, target.key, target.version_id)
     deleted = call.store.delete_objects(
         asked.bucket, [(target.key, target.version_id or None) for target in targets]

@@ -62,7 +62,7 @@ def restore(call: Call[RestoreObject]) -> Reply:
     days = 1 if wish.days is None else wish.days
     tier = wish.tier or "Standard"
     if tier not in _TIERS:
-        raise fault("MalformedXML", ErrorDetail=f"{tier} is not a tier")
+        raise fault("InvalidArgument", ArgumentName="Tier", ArgumentValue=tier[:100])
     now_s = call.service.clock()
     begun = False
 
@@ -70,6 +70,8 @@ def restore(call: Call[RestoreObject]) -> Reply:
         nonlocal begun
         if kept.storage_class not in FROZEN_CLASSES:
             raise fault("OperationNotSupported", ec="0016-00000702")
+        if wish.tier is not None and kept.storage_class == "Archive":
+            raise fault("MalformedXML", ErrorDetail="objects of the class Archive have no tiers")
         if not 1 <= days <= _MOST_DAYS[kept.storage_class]:
             raise fault("InvalidArgument", ArgumentName="Days", ArgumentValue=days)
         ready_s, until_s = _times(kept)

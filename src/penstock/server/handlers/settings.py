@@ -86,7 +86,14 @@ def put_bucket_tags(call: Call[PutBucketTags]) -> Result:
 
 
 def delete_bucket_tags(call: Call[DeleteBucketTags]) -> Result:
-    call.store.update_bucket(call.asked.bucket, lambda kept: msgspec.structs.replace(kept, tags={}))
+    named = [name for name in (call.asked.names or "").split(",") if name]
+
+    def left(tags: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in tags.items() if named and name not in named}
+
+    call.store.update_bucket(
+        call.asked.bucket, lambda kept: msgspec.structs.replace(kept, tags=left(kept.tags))
+    )
     return Result()
 
 

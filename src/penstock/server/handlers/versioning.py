@@ -20,7 +20,7 @@ from penstock.protocol.operations.versioning import (
 )
 from penstock.server.call import Call, Handler
 from penstock.server.handlers.attributes import moment
-from penstock.server.handlers.listing import page_size, url_encoding
+from penstock.server.handlers.listing import check_lengths, page_size, url_encoding
 from penstock.server.handlers.restoring import restore_info
 from penstock.server.store.records import ObjectKind, ObjectRecord, VersionPage
 
@@ -42,6 +42,7 @@ def list_versions(call: Call[ListObjectVersions]) -> ListObjectVersionsResult:
     asked = call.asked
     encoding_type = url_encoding(asked.encoding_type)
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
+    check_lengths(prefix=asked.prefix, key_marker=asked.key_marker)
     if asked.version_id_marker and not asked.key_marker:
         raise fault(
             "InvalidArgument",

@@ -67,6 +67,19 @@ def retained(call: Call[Any]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def check_overwrite(call: Call[Any], key: str) -> Iterator[None]:
+    """As `retained`, for a call whose key is not known from the beginning."""
+    worm = call.rules.worm
+    versioned = call.bucket is not None and call.bucket.versioning == "Enabled"
+    if worm is None or versioned or not in_force(worm, call.service.clock()):
+        yield
+        return
+    with call.service.in_turn:
+        _check(call, worm, key, None)
+        yield
+
+
 def in_force(worm: KeptWorm, now_s: float) -> bool:
     """Whether a policy holds."""
     return worm.locked or now_s < worm.begun_s + _DAY_S
