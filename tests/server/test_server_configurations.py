@@ -291,6 +291,13 @@ def test_a_policy_lets_others_in_and_keeps_the_owner_out(bucket: Desk) -> None:
     assert bucket("GET", "/photos/a").status == 200
 
 
+def test_a_statement_that_names_nobody_is_about_nobody(bucket: Desk) -> None:
+    bucket("PUT", "/photos/a", b"x")
+    text = b'{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:*", "Resource": "*"}]}'
+    assert bucket("PUT", "/photos/?policy", text).status == 200
+    assert bucket("GET", "/photos/a", keys=None).status == 403
+
+
 @pytest.mark.parametrize(
     ("condition", "status"),
     [
@@ -319,7 +326,7 @@ def test_conditions_of_policies_hold(bucket: Desk, condition: dict[str, object],
         b"[]",
         b'{"Version": "2", "Statement": []}',
         b'{"Version": "1", "Statement": [{"Effect": "Maybe"}]}',
-        b'{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:*", "Resource": "*"}]}',
+        b'{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:*"}]}',
         policy("Allow", "oss:*", "photos/*", Sometimes={"acs:SourceIp": "x"}),
     ],
 )

@@ -21,7 +21,7 @@ from penstock.net.errand import Errands
 from penstock.net.latch import Latch
 from penstock.protocol.crc64 import crc64
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 8 * 1024 * 1024
 """Bytes in memory are handed on in views of this size, so that an abort is heard between them."""
 
 READ_BYTES = 256 * 1024

@@ -32,7 +32,7 @@ from penstock.net.request import Buffer
 TICK_S = 0.2
 """How long a blocked call stays in the kernel before it looks around."""
 
-_LEAST_SLICE_BYTES = 262_144
+_LEAST_SLICE_BYTES = 1_048_576
 _MOST_SLICE_BYTES = 8_388_608
 _SLOW_BYTES_PER_S = 4e8
 _FAST_BYTES_PER_S = 1.5e9

@@ -1,0 +1,173 @@
+"""Several users and accounts, restricted users, and temporary keys."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+from server_desk import KEYS, NOW, Answer, Credentials, Desk, read
+
+from penstock.protocol import dates
+from penstock.server.policy import read_policy
+from penstock.server.request import Request
+from penstock.server.sts import signature
+
+OTHER = Credentials("other", "other-account-secret")
+ACCOUNT = "1000000000000001"
+
+
+def policy(**statement: object) -> str:
+    return json.dumps({"Version": "1", "Statement": [{"Effect": "Allow", **statement}]})
+
+
+def assume(desk: Desk, *, secret: str = "sk", method: str = "GET", **changes: str) -> Answer:
+    given = {
+        "Action": "AssumeRole",
+        "Version": "2015-04-01",
+        "Format": "JSON",
+        "AccessKeyId": "ak",
+        "SignatureMethod": "HMAC-SHA1",
+        "SignatureVersion": "1.0",
+        "SignatureNonce": "1",
+        "Timestamp": dates.to_iso(int(desk.clock[0])).replace(".000Z", "Z"),
+        "RoleArn": f"acs:ram::{ACCOUNT}:role/uploader",
+        "RoleSessionName": "session",
+        "DurationSeconds": "900",
+        **changes,
+    }
+    given["Signature"] = signature(method, given, secret)
+    return read(desk.app.handle(Request(method, "/", urlencode(given), {"host": desk.host})))
+
+
+def credentials(answer: Answer) -> Credentials:
+    issued = json.loads(answer.body)["Credentials"]
+    return Credentials(issued["AccessKeyId"], issued["AccessKeySecret"], issued["SecurityToken"])
+
+
+def test_each_account_has_its_own_buckets(bucket: Desk) -> None:
+    assert bucket("PUT", "/theirs/", keys=OTHER).status == 200
+    assert "<Name>theirs" not in bucket("GET", "/").body.decode()
+    assert "<Name>photos" not in bucket("GET", "/", keys=OTHER).body.decode()
+    assert bucket("GET", "/theirs/?bucketInfo", keys=OTHER).element("ID") == "2000000000000002"
+    taken = bucket("PUT", "/photos/", keys=OTHER)
+    assert (taken.status, taken.code) == (409, "BucketAlreadyExists")
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/photos/a"),
+        ("PUT", "/photos/a"),
+        ("DELETE", "/photos/a"),
+        ("GET", "/photos/"),
+        ("DELETE", "/photos/"),
+        ("GET", "/photos/?bucketInfo"),
+        ("PUT", "/photos/?acl"),
+        ("GET", "/photos/?policy"),
+        ("POST", "/photos/a?uploads"),
+    ],
+)
+def test_another_account_may_not_do_what_nobody_allowed(bucket: Desk, method: str, target: str) -> None:
+    bucket("PUT", "/photos/a", b"x")
+    answer = bucket(method, target, keys=OTHER, **{"x-oss-acl": "private"})
+    assert (answer.status, answer.code) == (403, "AccessDenied")
+    assert bucket("GET", "/photos/a").body == b"x"
+
+
+def test_access_lists_open_to_other_accounts_too(bucket: Desk) -> None:
+    bucket("PUT", "/photos/a", b"x", **{"x-oss-object-acl": "public-read"})
+    assert bucket("GET", "/photos/a", keys=OTHER).body == b"x"
+    bucket("PUT", "/photos/?acl", **{"x-oss-acl": "public-read-write"})
+    assert bucket("PUT", "/photos/b", b"y", keys=OTHER).status == 200
+    assert bucket("PUT", "/photos/a", b"y", keys=OTHER).status == 403
+
+
+def test_a_source_that_may_not_be_read_is_not_copied(bucket: Desk) -> None:
+    bucket("PUT", "/photos/a", b"secret")
+    bucket("PUT", "/theirs/", keys=OTHER)
+    copied = bucket("PUT", "/theirs/a", keys=OTHER, **{"x-oss-copy-source": "/photos/a"})
+    assert (copied.status, copied.code) == (403, "AccessDenied")
+    upload = bucket("POST", "/theirs/a?uploads", keys=OTHER).element("UploadId")
+    part = bucket(
+        "PUT", f"/theirs/a?partNumber=1&uploadId={upload}", keys=OTHER, **{"x-oss-copy-source": "/photos/a"}
+    )
+    assert part.code == "AccessDenied"
+
+
+def test_a_policy_may_name_an_account(bucket: Desk) -> None:
+    bucket("PUT", "/photos/a", b"x")
+    text = policy(Action="oss:GetObject", Resource="acs:oss:*:*:photos/*", Principal=["2000000000000002"])
+    bucket("PUT", "/photos/?policy", text.encode())
+    assert bucket("GET", "/photos/a", keys=OTHER).body == b"x"
+    assert bucket("PUT", "/photos/a", b"y", keys=OTHER).status == 403
+    assert bucket("GET", "/photos/a", keys=None).status == 403
+    assert bucket("GET", "/photos/?policyStatus").element("IsPublic") == "false"
+
+
+def test_temporary_keys_work_until_they_expire(bucket: Desk) -> None:
+    keys = credentials(assume(bucket))
+    for v1 in (False, True):
+        assert bucket("PUT", "/photos/a", b"x", keys=keys, v1=v1).status == 200
+    forged = Credentials(keys.access_key_id, keys.access_key_secret, "another")
+    assert bucket("GET", "/photos/a", keys=forged).code == "InvalidSecurityToken"
+    bare = Credentials(keys.access_key_id, keys.access_key_secret)
+    assert bucket("GET", "/photos/a", keys=bare).code == "InvalidAccessKeyId"
+    wrong = Credentials(keys.access_key_id, "guessed", keys.security_token)
+    assert bucket("GET", "/photos/a", keys=wrong).code == "SignatureDoesNotMatch"
+    bucket.clock[0] += 901
+    expired = bucket("GET", "/photos/a", keys=keys)
+    assert (expired.status, expired.code) == (403, "SecurityTokenExpired")
+
+
+def test_a_token_with_keys_that_stay_is_refused(bucket: Desk) -> None:
+    keys = Credentials(KEYS.access_key_id, KEYS.access_key_secret, "token")
+    assert bucket("GET", "/photos/", keys=keys).code == "InvalidSecurityToken"
+
+
+def test_temporary_keys_may_do_no_more_than_their_policy(bucket: Desk) -> None:
+    text = policy(Action=["oss:PutObject"], Resource=["acs:oss:*:*:photos/user/*"])
+    keys = credentials(assume(bucket, Policy=text))
+    assert bucket("PUT", "/photos/user/a", b"x", keys=keys).status == 200
+    assert bucket("PUT", "/photos/other", b"x", keys=keys).code == "AccessDenied"
+    assert bucket("GET", "/photos/user/a", keys=keys).code == "AccessDenied"
+    assert bucket("GET", "/", keys=keys).code == "AccessDenied"
+    assert bucket("PUT", "/mine/", keys=keys).code == "AccessDenied"
+    copied = bucket("PUT", "/photos/user/b", keys=keys, **{"x-oss-copy-source": "/photos/user/a"})
+    assert copied.code == "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"AccessKeyId": "none"}, 404, "InvalidAccessKeyId.NotFound"),
+        ({"secret": "wrong"}, 400, "SignatureDoesNotMatch"),
+        ({"Timestamp": dates.to_iso(NOW - 3600)}, 400, "InvalidTimeStamp.Expired"),
+        ({"Timestamp": "now"}, 400, "InvalidTimeStamp.Format"),
+        ({"DurationSeconds": "10"}, 400, "InvalidParameter.DurationSeconds"),
+        ({"RoleArn": "role"}, 400, "InvalidParameter.RoleArn"),
+        ({"RoleArn": "acs:ram::3:role/r"}, 403, "NoPermission"),
+        ({"RoleSessionName": "s"}, 400, "InvalidParameter.RoleSessionName"),
+        ({"Policy": "{"}, 400, "InvalidParameter.PolicyGrammar"),
+    ],
+)
+def test_what_is_asked_of_the_token_service_must_be_right(
+    bucket: Desk, changes: dict[str, str], status: int, code: str
+) -> None:
+    answer = assume(bucket, **changes)
+    assert (answer.status, json.loads(answer.body)["Code"]) == (status, code)
+    assert assume(bucket, **changes, Format="XML").element("Code") == code
+
+
+def test_the_token_service_answers_in_xml_and_to_posts(bucket: Desk) -> None:
+    answer = assume(bucket, Format="XML", method="POST")
+    assert answer.element("Arn") == f"acs:sts::{ACCOUNT}:assumed-role/uploader/session"
+    keys = Credentials(
+        answer.element("AccessKeyId"), answer.element("AccessKeySecret"), answer.element("SecurityToken")
+    )
+    assert bucket("GET", "/photos/", keys=keys).status == 200
+
+
+def test_policies_of_users_name_no_principal() -> None:
+    with pytest.raises(Exception, match="names no principal"):
+        read_policy(policy(Action="*", Resource="*", Principal="*").encode(), names_principals=False)
