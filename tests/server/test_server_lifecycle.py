@@ -71,7 +71,8 @@ def test_old_versions_go_and_then_their_marker(bucket: Desk) -> None:
 
 def test_a_retention_policy_goes_before_lifecycle_rules(bucket: Desk) -> None:
     bucket("PUT", "/photos/a", b"x")
-    days = b"<InitiateWormConfiguration><RetentionPeriodInDays>9</RetentionPeriodInDays></InitiateWormConfiguration>"
+    days = b"<RetentionPeriodInDays>9</RetentionPeriodInDays>"
+    days = b"<InitiateWormConfiguration>" + days + b"</InitiateWormConfiguration>"
     worm = bucket("POST", "/photos/?worm", days).headers["x-oss-worm-id"]
     bucket("POST", f"/photos/?wormId={worm}")
     decide(bucket, "<Expiration><Days>1</Days></Expiration>")
