@@ -484,10 +484,29 @@ def test_a_cancel_touches_no_upload_that_holds_parts_it_never_sent() -> None:
     machine.handle(on.Started(now=1))
     machine.handle(on.TargetInspected(target=None, server_time=100))
     machine.handle(on.CancelRequested())
-    machine.handle(on.RequestsStopped())
-    machine.handle(on.UploadsFound(uploads=(on.FoundUpload(upload_id="theirs", initiated_at=101),)))
-    outcome = ended(machine, machine.handle(on.PartsListed(parts=(listed(1),), final=True)))
+    commands = machine.handle(on.RequestsStopped())
+    while kinds(commands)[-1] != "Report":
+        if kinds(commands) == ["Wait"]:
+            commands = machine.handle(on.Waited())
+        assert kinds(commands)[-1] == "FindUploads"
+        machine.handle(on.UploadsFound(uploads=(on.FoundUpload(upload_id="theirs", initiated_at=101),)))
+        commands = machine.handle(on.PartsListed(parts=(listed(1),), final=True))
+        assert "AbortUpload" not in kinds(commands)
+    outcome = ended(machine, commands)
     assert (outcome.kind, outcome.clean_up) == (OutcomeKind.CANCELLED, CleanUp.VERIFIED)
+
+
+def test_a_cancel_removes_the_upload_of_an_initiate_that_arrives_after_its_connection_was_cut() -> None:
+    machine = UploadMachine(JOB, with_settings())
+    machine.handle(on.Started(now=1))
+    machine.handle(on.TargetInspected(target=None, server_time=100))
+    machine.handle(on.CancelRequested())
+    assert kinds(machine.handle(on.RequestsStopped()))[-1] == "FindUploads"
+    assert kinds(machine.handle(on.UploadsFound(uploads=()))) == ["Wait"]
+    assert kinds(machine.handle(on.Waited())) == ["FindUploads"]
+    machine.handle(on.UploadsFound(uploads=(on.FoundUpload(upload_id="late", initiated_at=101),)))
+    commands = machine.handle(on.PartsListed(parts=(), final=True))
+    assert do.AbortUpload(upload_id="late") in commands
 
 
 # --- Initiate without an answer

@@ -91,7 +91,7 @@ def finish(world: World) -> None:
                 assert outcome.clean_up is CleanUp.VERIFIED or world.durable or outcome.unclaimed_uploads
                 return
             case OutcomeKind.FAILED if isinstance(outcome.error, SourceChanged):
-                # A source that is edited again each time it is looked at is given up even where what matches is kept.
+                # A source that is edited each time it is looked at is given up, whatever is kept of it.
                 assert len(world.revisions) > (MAX_ROUNDS if world.settings.keep_matching else 1)
                 return
             case OutcomeKind.FAILED if isinstance(outcome.error, TargetChanged):

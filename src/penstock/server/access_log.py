@@ -19,9 +19,11 @@ _SECRET: Final = frozenset(
 )
 
 
-def write(request: Request, response: Response, *, sent_bytes: int, received_bytes: int, seconds: float) -> None:
+def write(
+    request: Request, response: Response, *, sent_bytes: int, received_bytes: int, seconds: float
+) -> None:
     """Writes the line of a request."""
-    if not logger.isEnabledFor(logging.INFO) or not logger.handlers:
+    if not logger.isEnabledFor(logging.INFO):
         return
     about = response.about
     line = {

@@ -11,19 +11,23 @@ import asyncio
 import functools
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.protocol.error_table import fault
+from penstock.protocol.limits import MAX_REQUEST_DURATION_S
+from penstock.server import access_log
 from penstock.server.app import App
 from penstock.server.chunked import ChunkedDecoder, ChunksInvalid
 from penstock.server.exchange import Exchange
 from penstock.server.head import END, MAX_HEAD_BYTES, Head, HeadInvalid, read_head
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
+from penstock.server.metrics import Metrics
 from penstock.server.request import Request
 from penstock.server.response import Response
 from penstock.server.sender import Sender
 from penstock.server.stream import Stream, StreamLost, StreamStalled
 from penstock.server.traffic import Pace
+from penstock.server.wire import body_bytes
 from penstock.server.workers import Workers
 
 SMALL_BODY_BYTES = 64 * 1024
@@ -45,12 +49,30 @@ class Patience:
         head_s: For the rest of a head that has begun.
         body_s: For the next bytes of a body, and for the other side to take some of an answer.
         linger_s: For a client that is still sending to notice that it was refused.
+        request_s: For all of a body.
+        least_bytes_per_s: Whoever sends more slowly over ``body_s`` is cut off; 0 for any speed.
     """
 
     idle_s: float = 60.0
     head_s: float = 30.0
     body_s: float = 60.0
     linger_s: float = 5.0
+    request_s: float = float(MAX_REQUEST_DURATION_S)
+    least_bytes_per_s: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How much the server takes on at once.
+
+    Attributes:
+        connections: Whoever comes beyond them is answered 503.
+        requests: Requests under way; those beyond are answered 503.
+    """
+
+    connections: int = 4096
+    requests: int = 1024
 
 
 @dataclass(slots=True)
@@ -62,6 +84,8 @@ class Shared:
         stopping: True once no further request is begun on any connection.
         spare: Large buffers that are not in use.
         started: Requests so far.
+        limits: How much is taken on at once.
+        metrics: What is counted.
     """
 
     app: App
@@ -71,6 +95,8 @@ class Shared:
     spare: list[bytearray]
     stopping: bool = False
     started: int = 0
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def large_buffer(self) -> bytearray:
         return self.spare.pop() if self.spare else bytearray(LARGE_BUFFER_BYTES)
@@ -113,6 +139,8 @@ class Connection:
         peer = stream.transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._sender = Sender(stream, shared.workers, self._patience.body_s, secure=self._secure)
+        self._response: Response | None = None
+        self._received = 0
         self.idle = True
 
     async def serve(self) -> None:
@@ -179,9 +207,12 @@ class Connection:
     # -- one request
 
     async def _one(self, head: Head) -> bool:
-        """Answers one request; False if the connection ends with it."""
+        """Answers one request, counts and logs it; False if the connection ends with it."""
         shared = self._shared
         shared.started += 1
+        metrics = shared.metrics
+        began = self._loop.time()
+        self._response, self._received = None, 0
         request = Request(
             method=head.method,
             path=head.path,
@@ -192,6 +223,34 @@ class Connection:
             received_at_s=time.time(),
             secure=self._secure,
         )
+        metrics.in_flight += 1
+        try:
+            return await self._answer(head, request)
+        finally:
+            metrics.in_flight -= 1
+            if self._response is not None:
+                self._note(request, self._response, self._loop.time() - began)
+
+    def _note(self, request: Request, response: Response, seconds: float) -> None:
+        sent = body_bytes(response) if request.method != "HEAD" else 0
+        self._shared.metrics.note(
+            response.about.operation,
+            response.status,
+            received_bytes=self._received,
+            sent_bytes=sent,
+            seconds=seconds,
+        )
+        access_log.write(request, response, sent_bytes=sent, received_bytes=self._received, seconds=seconds)
+
+    async def _send(self, response: Response, *, keep_alive: bool) -> None:
+        self._response = response
+        await self._sender.send(response, keep_alive=keep_alive)
+
+    async def _answer(self, head: Head, request: Request) -> bool:
+        shared = self._shared
+        if shared.metrics.in_flight > shared.limits.requests:
+            await self._give_up(shared.app.refuse(fault("ServiceUnavailable"), head.method))
+            return False
         seen = Seen(request, shared.started) if shared.interceptor is not None else None
         if seen is not None and shared.interceptor is not None:
             bent = await shared.interceptor.on_head(seen)
@@ -210,7 +269,7 @@ class Connection:
                 await self._give_up(response)
                 return False
         keep_alive = head.keep_alive and not response.close and not shared.stopping
-        await self._sender.send(response, keep_alive=keep_alive)
+        await self._send(response, keep_alive=keep_alive)
         return keep_alive
 
     async def _handle(self, request: Request, body: bytes | bytearray, seen: Seen | None) -> Response:
@@ -231,6 +290,7 @@ class Connection:
             if not await self._need(length):
                 return None
             data = stream.take(length)
+            self._received += length
             reader.feed(memoryview(data))
             await self._intercept_body(seen, length)
             return data
@@ -245,6 +305,7 @@ class Connection:
                     gathered += piece
                     piece.release()
             stream.skip(size)
+            self._received += len(gathered) - before
             await self._intercept_body(seen, len(gathered) - before)
         return gathered
 
@@ -293,14 +354,19 @@ class Connection:
         """Moves the body into the exchange; an answer here comes before its end."""
         shared, stream = self._shared, self._stream
         pace = Pace(exchange.bytes_per_s, self._loop.time()) if exchange.bytes_per_s else None
+        began = self._loop.time()
         writing: asyncio.Future[None] | None = None
         written: bytearray | None = None
         try:
             if begun:
                 await shared.workers.run(exchange.receive, [begun])
             while not reader.done and exchange.response is None:
-                if not stream.available and not await self._arrives():
-                    cut_short = functools.partial(exchange.cut_short, stalled=not stream.ended)
+                arrived = stream.available or await self._arrives()
+                too_long, too_slow = self._lasts(began)
+                if not arrived or too_long or too_slow:
+                    cut_short = functools.partial(
+                        exchange.cut_short, stalled=not stream.ended, too_long=too_long
+                    )
                     return await shared.workers.run(cut_short)
                 if writing is not None:
                     # While this is awaited, the loop goes on receiving into the other buffer.
@@ -313,6 +379,7 @@ class Connection:
                 stream.put_back(view[size:])
                 stream.resume()
                 moved = sum(map(len, pieces))
+                self._received += moved
                 written, writing = buffer, shared.workers.run(exchange.receive, pieces)
                 del view, pieces
                 await self._intercept_body(seen, moved)
@@ -325,6 +392,12 @@ class Connection:
                 await asyncio.shield(writing)
             shared.give_back(written)
 
+    def _lasts(self, began: float) -> tuple[bool, bool]:
+        """Whether a body takes longer than any may, and whether it is sent too slowly to be meant."""
+        patience, lasted_s = self._patience, self._loop.time() - began
+        too_slow = lasted_s > patience.body_s and self._received < lasted_s * patience.least_bytes_per_s
+        return lasted_s > patience.request_s, too_slow
+
     async def _arrives(self) -> bool:
         try:
             return await self._stream.more(self._patience.body_s)
@@ -336,7 +409,7 @@ class Connection:
     async def _give_up(self, response: Response) -> None:
         """Answers a request that may still be coming, and ends the connection so that the answer arrives."""
         stream = self._stream
-        await self._sender.send(response, keep_alive=False)
+        await self._send(response, keep_alive=False)
         stream.end_writing()
         # To close while the other side still sends would reset the connection, and the answer be lost.
         deadline = self._loop.time() + self._patience.linger_s

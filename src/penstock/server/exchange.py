@@ -23,7 +23,7 @@ from penstock.server.call import Call, Reply, Service
 from penstock.server.handlers import BODY_HANDLERS, HANDLERS
 from penstock.server.handlers.worm import retained
 from penstock.server.request import Request
-from penstock.server.response import Response
+from penstock.server.response import About, Response
 from penstock.server.store.faults import StoreFault
 from penstock.server.store.interface import StagedBlob
 from penstock.server.traffic import bytes_per_s
@@ -115,10 +115,27 @@ class Exchange:
                 self._release()
                 self._release = None
 
-    def cut_short(self, *, stalled: bool) -> Response:
-        """The answer to a body that ended before it was complete: nothing is stored."""
+    def cut_short(self, *, stalled: bool, too_long: bool = False) -> Response:
+        """
+        The answer to a body that ended before it was complete: nothing is stored.
+
+        Args:
+            stalled: True if its bytes came too slowly, or none did.
+            too_long: True if it took longer than any request may.
+        """
         self.close()
+        if too_long:
+            return self._refuse(fault("RequestTimeout", ec="0017-00000703"), close=True)
         return self._refuse(fault("RequestTimeout") if stalled else fault("IncompleteBody"), close=True)
+
+    def _about(self, code: str = "") -> About:
+        return About(
+            self.operation.name if self.operation is not None else "",
+            self.path.get("bucket", ""),
+            self.path.get("key", ""),
+            self.caller.access_key_id,
+            code,
+        )
 
     def guard(self, step: Callable[[], None]) -> None:
         """Carry out a step; what it refuses becomes the answer."""
@@ -203,7 +220,11 @@ class Exchange:
         if self.request.method == "HEAD" and body is not None:
             body = None
         self.response = Response(
-            reply.status or self.operation.status, headers, body, bytes_per_s=reply.bytes_per_s
+            reply.status or self.operation.status,
+            headers,
+            body,
+            bytes_per_s=reply.bytes_per_s,
+            about=self._about(),
         )
 
     def _base_headers(self) -> dict[str, str]:
@@ -214,6 +235,7 @@ class Exchange:
         response = error_response(
             error, self.request.method, host, self.request_id, self._service.clock(), close=close
         )
+        response = replace(response, about=self._about(error.code))
         response.headers.update(self.extra_headers)
         if self.website is None:
             return response
@@ -226,7 +248,7 @@ class Exchange:
             headers=self.request.headers,
             base=self._base_headers(),
         )
-        return page or response
+        return replace(page, about=response.about) if page is not None else response
 
 
 def _check_digests(staged: StagedBlob, headers: Mapping[str, str]) -> None:

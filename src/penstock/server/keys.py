@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from penstock.errors import CredentialsMissing, InvalidInput
+from penstock.server.accounts import User
 
 DEVELOPMENT_ID: Final = "penstock"
 DEVELOPMENT_SECRET: Final = "penstock-for-development-only"  # noqa: S105 - known to everybody, on loopback only
@@ -65,16 +66,17 @@ def decide_keys(environment: Mapping[str, str], host: str) -> Keys:
     return Keys({DEVELOPMENT_ID: DEVELOPMENT_SECRET}, development=True)
 
 
-def check_keys(users: Mapping[str, str], host: str) -> None:
+def check_keys(users: Mapping[str, User | str], host: str) -> None:
     """
     Refuse keys that cannot work or protect nothing.
 
     Raises:
         InvalidInput: None at all, an empty one, or the development pair where others can reach it.
     """
-    if not users or not all(access_key_id and secret for access_key_id, secret in users.items()):
+    secrets = {name: user if isinstance(user, str) else user.secret for name, user in users.items()}
+    if not secrets or not all(access_key_id and secret for access_key_id, secret in secrets.items()):
         raise InvalidInput("A server needs at least one access key with a secret")
-    if DEVELOPMENT_SECRET in users.values() and not is_loopback(host):
+    if DEVELOPMENT_SECRET in secrets.values() and not is_loopback(host):
         raise InvalidInput(
             f"Everybody knows the development keys, and {host} can be reached from elsewhere",
             advice="Choose keys of your own, or listen on 127.0.0.1.",

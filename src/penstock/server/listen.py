@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import astuple
 
 from penstock.errors import InvalidInput
+from penstock.protocol.error_table import fault
 from penstock.server.app import App
-from penstock.server.connection import Connection, Patience, Shared
+from penstock.server.connection import Connection, Limits, Patience, Shared
 from penstock.server.interceptor import Interceptor
+from penstock.server.metrics import Metrics
 from penstock.server.stream import Stream
+from penstock.server.wire import response_head
 from penstock.server.workers import Workers
 
 WORKER_THREADS = 64
@@ -26,6 +28,8 @@ class Listener:
         tls: For https.
         patience: How long to wait for clients.
         interceptor: See `penstock.server.interceptor`.
+        limits: How much is taken on at once.
+        metrics: Where requests are counted.
     """
 
     def __init__(
@@ -35,13 +39,24 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         patience: Patience | None = None,
         interceptor: Interceptor | None = None,
+        limits: Limits | None = None,
+        metrics: Metrics | None = None,
         threads: int = WORKER_THREADS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tls = tls
         self._workers = Workers(self._loop, threads)
-        self._shared = Shared(app, self._workers, patience or Patience(), interceptor, [])
-        self._tick_s = min(1.0, min(astuple(self._shared.patience)) / 4)
+        waits = patience or Patience()
+        self._shared = Shared(
+            app,
+            self._workers,
+            waits,
+            interceptor,
+            [],
+            limits=limits or Limits(),
+            metrics=metrics or Metrics(),
+        )
+        self._tick_s = min(1.0, waits.idle_s / 4, waits.head_s / 4, waits.body_s / 4, waits.linger_s / 4)
         self._connections: dict[Stream, tuple[Connection, asyncio.Task[None]]] = {}
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.TimerHandle | None = None
@@ -106,13 +121,31 @@ class Listener:
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
 
+    @property
+    def workers(self) -> Workers:
+        """The threads that blocking work runs on."""
+        return self._workers
+
     def _opened(self, stream: Stream) -> None:
+        metrics = self._shared.metrics
+        if len(self._connections) >= self._shared.limits.connections:
+            metrics.refused_connections += 1
+            refusal = self._shared.app.refuse(fault("ServiceUnavailable"))
+            assert isinstance(refusal.body, bytes)
+            stream.write(response_head(refusal, keep_alive=False) + refusal.body)
+            stream.close()
+            return
+        metrics.connections += 1
         connection = Connection(stream, self._shared)
         task = self._loop.create_task(connection.serve())
         self._connections[stream] = (connection, task)
-        task.add_done_callback(lambda _: self._connections.pop(stream, None))
+        task.add_done_callback(lambda _: self._closed(stream))
         if self._shared.stopping:
             stream.close()
+
+    def _closed(self, stream: Stream) -> None:
+        self._connections.pop(stream, None)
+        self._shared.metrics.connections -= 1
 
     def _tick(self) -> None:
         now = self._loop.time()

@@ -64,10 +64,10 @@ class Metrics:
         lines, total = [], 0
         for bound, count in zip((*map(str, _BOUNDS_S), "+Inf"), counts, strict=True):
             total += count
-            lines.append(
-                f'penstock_request_seconds_bucket{{operation="{operation}",le="{bound}"}} {total}'
-            )
-        lines.append(f'penstock_request_seconds_sum{{operation="{operation}"}} {self._seconds[operation]:.6f}')
+            lines.append(f'penstock_request_seconds_bucket{{operation="{operation}",le="{bound}"}} {total}')
+        lines.append(
+            f'penstock_request_seconds_sum{{operation="{operation}"}} {self._seconds[operation]:.6f}'
+        )
         lines.append(f'penstock_request_seconds_count{{operation="{operation}"}} {total}')
         return lines
 

@@ -35,6 +35,20 @@ class ObjectBody:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What an answer is to, for those who count and log; empty where it is not known."""
+
+    operation: str = ""
+    bucket: str = ""
+    key: str = ""
+    access_key_id: str = ""
+    code: str = ""
+
+
+UNKNOWN = About()
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """
     One answer.
@@ -53,6 +67,7 @@ class Response:
     body: bytes | ObjectBody | None = None
     close: bool = False
     bytes_per_s: float | None = None
+    about: About = UNKNOWN
 
     def discard(self) -> None:
         """Lets go of what the body holds, for an answer that will not be sent."""

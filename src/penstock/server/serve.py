@@ -9,68 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
+import logging.handlers
 import os
 import signal
 import ssl
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from penstock.errors import InvalidInput
-from penstock.server import postman
+from penstock.server import access_log, postman
+from penstock.server.accounts import User
 from penstock.server.app import App
 from penstock.server.call import Service
-from penstock.server.connection import Patience
+from penstock.server.connection import Limits, Patience
 from penstock.server.gate import Gate
 from penstock.server.interceptor import Interceptor
 from penstock.server.keys import check_keys, decide_keys
-from penstock.server.listen import WORKER_THREADS, Listener
+from penstock.server.lifecycle import LifecycleReport, Schedule, run_lifecycle
+from penstock.server.listen import Listener
+from penstock.server.metrics import Metrics
+from penstock.server.settings import DEFAULT_BASE_HOSTS, DEFAULT_REGION, DRAIN_S, ServerSettings
 from penstock.server.store import Durability, LocalStore
-
-DEFAULT_REGION = "cn-hangzhou"
-DEFAULT_BASE_HOSTS = ("localhost", "oss.localhost")
-DRAIN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """
-    What a server is to be.
-
-    Attributes:
-        directory: Data directory; made if it is not there.
-        host: Address to listen on.
-        port: 0 takes any that is free.
-        users: Secret by access key id.
-        region: Region id that signatures must name.
-        any_region: True to accept V4 signatures for any region.
-        durability: ``strict`` (an answer means that it is on the disk), ``relaxed`` or ``none``.
-        tls: Files of certificate chain and private key, both PEM, for https.
-        base_hosts: Hosts that a bucket's name may stand in front of (``bucket.oss.localhost``).
-        callbacks: False to refuse to post callbacks.
-        clock: Unix time in seconds, against which signatures are checked.
-    """
-
-    directory: Path
-    host: str = "127.0.0.1"
-    port: int = 0
-    users: Mapping[str, str] = field(repr=False)
-    region: str = DEFAULT_REGION
-    any_region: bool = False
-    durability: Durability = "strict"
-    tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None
-    base_hosts: Sequence[str] = DEFAULT_BASE_HOSTS
-    callbacks: bool = True
-    clock: Callable[[], float] = time.time
-    patience: Patience = field(default_factory=Patience)
-    interceptor: Interceptor | None = None
-    threads: int = WORKER_THREADS
+from penstock.server.watch import Watch
 
 
 class LocalOss:
@@ -82,13 +51,18 @@ class LocalOss:
         region: Region id that requests must be signed for.
         users: Secret by access key id.
         directory: Where it keeps its data.
+        watch: Where those who run it look, such as ``http://127.0.0.1:9001``; empty without such a port.
     """
 
     def __init__(self, settings: ServerSettings, remove: Callable[[], None] | None) -> None:
         self.region = settings.region
-        self.users = dict(settings.users)
+        self.users = {
+            name: user if isinstance(user, str) else user.secret for name, user in settings.users.items()
+        }
         self.directory = settings.directory
         self.endpoint = ""
+        self.watch = ""
+        self._service: Service | None = None
         self._remove = remove
         self._started: Future[str] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,7 +79,7 @@ class LocalOss:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        users: Mapping[str, str] | None = None,
+        users: Mapping[str, User | str] | None = None,
         region: str = DEFAULT_REGION,
         durability: Durability = "strict",
         tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
@@ -113,13 +87,18 @@ class LocalOss:
         interceptor: Interceptor | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.time,
+        limits: Limits | None = None,
+        metrics: tuple[str, int] | None = None,
+        access_log: str | None = None,
+        lifecycle_every_s: float = 3600.0,
+        restore_s: float = 3.0,
     ) -> Self:
         """
         Start a server and return once it accepts requests.
 
         Args:
             directory: Data directory; None for a temporary one that is removed at the end.
-            users: Secret by access key id; None for those of the environment, else the development pair.
+            users: As in `ServerSettings`; None for those of the environment, else the development pair.
             tls: Files of certificate chain and private key, both PEM, for https.
             interceptor: Sees and bends requests; see `penstock.server.interceptor`.
 
@@ -147,6 +126,11 @@ class LocalOss:
             interceptor=interceptor,
             patience=patience or Patience(),
             clock=clock,
+            limits=limits or Limits(),
+            metrics=metrics,
+            access_log=access_log,
+            lifecycle_every_s=lifecycle_every_s,
+            restore_s=restore_s,
         )
         running = cls(settings, remove)
         running._thread.start()
@@ -174,6 +158,11 @@ class LocalOss:
             self._remove()
             self._remove = None
 
+    def run_lifecycle(self, bucket: str | None = None) -> LifecycleReport:
+        """Carry out the lifecycle rules now, of one bucket or of all."""
+        assert self._service is not None
+        return run_lifecycle(self._service, bucket)
+
     def __enter__(self) -> Self:
         return self
 
@@ -184,62 +173,115 @@ class LocalOss:
 
     def _run(self, settings: ServerSettings) -> None:
         try:
-            with open_server(settings) as run:
+            with open_server(settings) as (service, run):
+                self._service = service
                 asyncio.run(run(self._ready, lambda: self._drain_s))
         except BaseException as error:
             if self._started.done():
                 raise
             self._started.set_exception(error)
 
-    def _ready(self, endpoint: str, stop: asyncio.Event) -> None:
+    def _ready(self, endpoint: str, watch: str, stop: asyncio.Event) -> None:
+        self.watch = watch
         self._loop, self._stop = asyncio.get_running_loop(), stop
         self._started.set_result(endpoint)
 
 
-Ready = Callable[[str, asyncio.Event], None]
+Ready = Callable[[str, str, asyncio.Event], None]
 Run = Callable[[Ready, Callable[[], float]], Coroutine[Any, Any, None]]
 
 
 @contextlib.contextmanager
-def open_server(settings: ServerSettings) -> Iterator[Run]:
+def open_server(settings: ServerSettings) -> Iterator[tuple[Service, Run]]:
     """
-    Open the store, and give the coroutine function that serves it until its event is set.
+    Open the store, and give it with the coroutine function that serves it until its event is set.
 
     The store is closed once nothing works on it any more.
     """
     check_keys(settings.users, settings.host)
     tls = _tls_context(settings.tls) if settings.tls else None
     listeners: list[Listener] = []
-    with LocalStore.open(settings.directory, settings.durability, clock=settings.clock) as store:
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(
+            LocalStore.open(settings.directory, settings.durability, clock=settings.clock)
+        )
         service = Service(
             store=store,
             region=settings.region,
+            owner=settings.account,
             clock=settings.clock,
             post=postman.post if settings.callbacks else None,
+            restore_s=settings.restore_s,
         )
-        gate = Gate(settings.users, None if settings.any_region else settings.region)
+        if settings.access_log is not None:
+            stack.enter_context(_access_log(settings.access_log))
+        gate = Gate(settings.users, None if settings.any_region else settings.region, owner=settings.account)
         app = App(service, gate, settings.base_hosts)
-
-        async def run(ready: Ready, drain_s: Callable[[], float]) -> None:
-            stop = asyncio.Event()
-            listener = Listener(
-                app,
-                tls=tls,
-                patience=settings.patience,
-                interceptor=settings.interceptor,
-                threads=settings.threads,
-            )
-            listeners.append(listener)
-            host, port = await listener.start(settings.host, settings.port)
-            ready(_endpoint(settings, host, port), stop)
-            await stop.wait()
-            await listener.stop(drain_s())
-
+        run = functools.partial(_run, settings, service, app, tls, listeners)
+        if settings.lifecycle_every_s:
+            schedule = Schedule(service, settings.lifecycle_every_s)
+            schedule.start()
+            stack.callback(schedule.stop)
         try:
-            yield run
+            yield service, run
         finally:
             for listener in listeners:
                 listener.join()
+
+
+async def _run(
+    settings: ServerSettings,
+    service: Service,
+    app: App,
+    tls: ssl.SSLContext | None,
+    listeners: list[Listener],
+    ready: Ready,
+    drain_s: Callable[[], float],
+) -> None:
+    stop = asyncio.Event()
+    metrics = Metrics()
+    listener = Listener(
+        app,
+        tls=tls,
+        patience=settings.patience,
+        interceptor=settings.interceptor,
+        limits=settings.limits,
+        metrics=metrics,
+        threads=settings.threads,
+    )
+    listeners.append(listener)
+    host, port = await listener.start(settings.host, settings.port)
+    watch = Watch(service, metrics, listener.workers)
+    watched = await watch.start(*settings.metrics) if settings.metrics is not None else ""
+    try:
+        ready(_endpoint(settings, host, port), watched, stop)
+        await stop.wait()
+    finally:
+        await watch.stop()
+        await listener.stop(drain_s())
+
+
+@contextlib.contextmanager
+def _access_log(target: str) -> Iterator[None]:
+    """Sends the lines of requests to a file, which may be moved away at any time, or to standard output."""
+    handler: logging.Handler = logging.StreamHandler(sys.stdout)
+    if target != "-":
+        try:
+            handler = logging.handlers.WatchedFileHandler(target, encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"Writing the access log {target}: {error.strerror or error}") from error
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = access_log.logger
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+        handler.close()
 
 
 def serve_forever(
@@ -266,7 +308,7 @@ def serve_forever(
         task = asyncio.current_task()
         assert task is not None
 
-        def ready(endpoint: str, stop: asyncio.Event) -> None:
+        def ready(endpoint: str, watch: str, stop: asyncio.Event) -> None:
             def asked_to_stop() -> None:
                 if stop.is_set():
                     task.cancel()
@@ -281,7 +323,7 @@ def serve_forever(
         with contextlib.suppress(asyncio.CancelledError):
             await run(ready, lambda: drain_s)
 
-    with open_server(settings) as run:
+    with open_server(settings) as (_, run):
         asyncio.run(main(run))
 
 

@@ -135,13 +135,19 @@ class Stream(asyncio.BufferedProtocol):
         return not self.ended or self.available > 0
 
     async def need(self, size: int, timeout_s: float) -> bool:
-        """Wait until ``size`` bytes are available; False if they will never be."""
+        """
+        Wait until ``size`` bytes are available; False if they will never be.
+
+        Raises:
+            StreamStalled: They were not all there in time.
+        """
         if self._start + size > len(self._buffer):
             self._move_to(bytearray(max(size, HEAD_BUFFER_BYTES)))
+        deadline = self._loop.time() + timeout_s
         while self.available < size:
             if self.ended:
                 return False
-            await self.more(timeout_s)
+            await self.more(deadline - self._loop.time())
         return True
 
     def exchange(self, fresh: bytearray) -> tuple[bytearray, memoryview]:
