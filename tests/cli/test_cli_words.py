@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.cli.amounts import (
@@ -85,6 +85,7 @@ def test_lines_come_every_two_seconds_and_are_plain():
     assert lines[0].startswith("a   20%")
 
 
+@settings(deadline=None)
 @given(
     st.text(min_size=1, max_size=60).filter(str.isprintable),
     st.integers(0, 10**15),

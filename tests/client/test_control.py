@@ -264,7 +264,7 @@ def test_what_a_killed_process_left_is_found_and_removed(
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") == 2)
     the_one(state_dir)
     (entry_path,) = entries(state_dir)
-    entry = control._read(entry_path)
+    entry = registry.read_entry(entry_path)
     assert Path(entry.socket_path).is_socket()
     assert (Path(entry.socket_path).parent == entry_path.parent) is not path_is_long
     process.send_signal(signal.SIGKILL)
@@ -289,6 +289,20 @@ def the_state(**fields):
         "parts_done": 0,
     }
     return control.TransferState(**{"transfer_id": "id", "name": "oss://b/k", **empty, **fields})
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_transfers(
+    elsewhere, state_dir, here, oss_bucket, oss_faults, held
+):
+    the_one(state_dir)
+    (left,) = entries(state_dir)
+    elsewhere.send_signal(signal.SIGKILL)
+    elsewhere.wait(PATIENCE_S)
+    transfer = here.upload(bytes(SIZE), f"oss://{oss_bucket}/other", part_bytes=PART)
+    while entries(state_dir) in ([], [left]) or left in entries(state_dir):
+        assert not transfer.done()
+    transfer.abort()
+    transfer.outcome(PATIENCE_S)
 
 
 def test_an_entry_of_a_process_whose_pid_is_another_ones_now_is_removed(state_dir, here):
@@ -380,7 +394,7 @@ def test_nothing_is_kept_for_longer_than_there_are_transfers(
         transfer.transfer_id for transfer in transfers
     }
     (entry_path,) = entries(state_dir)
-    entry = control._read(entry_path)
+    entry = registry.read_entry(entry_path)
     assert len(control_threads()) == 1
     assert stat.S_IMODE(entry_path.stat().st_mode) == 0o600
     assert stat.S_IMODE(Path(entry.socket_path).stat().st_mode) == 0o600
@@ -465,7 +479,7 @@ def door(here, oss_bucket, oss_faults, held, state_dir):
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") > 0)
     the_one(state_dir)
     (entry_path,) = entries(state_dir)
-    yield control._read(entry_path).socket_path
+    yield registry.read_entry(entry_path).socket_path
     transfer.abort()
     transfer.outcome(PATIENCE_S)
 

@@ -18,6 +18,12 @@ from penstock.errors import InvalidInput
 
 @oss_command("serve", connects=False, short_help="Run an OSS on this machine.")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Take everything from this file (TOML); the options beside it are not looked at.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
@@ -62,6 +68,13 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
     from penstock.server.keys import decide_keys
     from penstock.server.serve import DEFAULT_BASE_HOSTS, ServerSettings, serve_forever
 
+    if given["config_file"] is not None:
+        if directory is not None:
+            raise InvalidInput(
+                "The directory stands in the configuration file", advice="Leave out DIRECTORY."
+            )
+        _serve_configured(options, given["config_file"], given["drain_s"])
+        return
     if bool(given["tls_cert"]) != bool(given["tls_key"]):
         raise InvalidInput("https needs a certificate and its key", advice="Give --tls-cert and --tls-key.")
     keys = decide_keys(os.environ, given["host"])
@@ -93,6 +106,20 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
         serve_forever(
             settings, ready, lambda: options.say("\nstopping; Ctrl-C again to stop at once"), given["drain_s"]
         )
+
+
+def _serve_configured(options: Options, path: Path, drain_s: float) -> None:
+    from penstock.server.config_file import read_settings
+    from penstock.server.serve import serve_forever
+
+    settings = read_settings(path, os.environ)
+
+    def ready(endpoint: str) -> None:
+        click.echo(f"OSS at {click.style(endpoint, bold=True)}")
+        options.say(f"  data    {settings.directory} (durability {settings.durability})")
+        options.say(f"  users   {len(settings.users)}, from {path}")
+
+    serve_forever(settings, ready, lambda: options.say("\nstopping; Ctrl-C again to stop at once"), drain_s)
 
 
 def _keys_text(*, development: bool) -> str:

@@ -30,11 +30,10 @@ from penstock.client.control_messages import (
     line,
 )
 from penstock.client.journals import Journals, UnfinishedUpload
-from penstock.client.registry import entry_paths, remove_socket
+from penstock.client.registry import entry_paths, read_entry, remove_entry, remove_stale
 from penstock.errors import TransferError
 from penstock.files.journal_file import lock_path
 from penstock.files.lock import LockOwner, is_locked, read_owner
-from penstock.files.process import is_running
 from penstock.files.state_dir import StateDir
 
 ANSWER_S = 2.0
@@ -161,20 +160,19 @@ def running_transfers(state_dir: str | Path | None = None) -> list[RunningTransf
     state = StateDir(Path(state_dir) if state_dir is not None else None)
     found: list[RunningTransfer] = []
     silent: dict[int, str] = {}
+    remove_stale(state)
     for path in entry_paths(state):
-        entry = _read(path)
-        if entry is None or entry.host != socket.gethostname():
+        entry = read_entry(path)
+        if entry is None:
             continue
-        if is_running(entry.pid, entry.process_started) is False:
-            _remove(path, entry)
-        elif not entry.socket_path:
+        if not entry.socket_path:
             silent[entry.pid] = entry.reason
         else:
             try:
                 found.extend(_transfers_of(entry))
             except (ConnectionRefusedError, FileNotFoundError):
                 # Nobody listens: the process is ending its last transfer, or is another one of this pid.
-                _remove(path, entry)
+                remove_entry(path, entry)
             except (OSError, msgspec.MsgspecError) as error:
                 silent[entry.pid] = f"it did not answer: {error}"
     known = {transfer.transfer_id for transfer in found}
@@ -219,19 +217,6 @@ def _journaled(upload: UnfinishedUpload, owner: LockOwner, silent: dict[int, str
     )
     reason = silent.get(owner.pid, _NEVER_SPOKEN)
     return RunningTransfer(state, owner.pid, owner.host, owner.command, reason)
-
-
-def _read(path: Path) -> ProcessEntry | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ProcessEntry)
-    except (OSError, msgspec.MsgspecError):  # it has just been removed, or is of another version
-        return None
-
-
-def _remove(path: Path, entry: ProcessEntry) -> None:
-    path.unlink(missing_ok=True)
-    if entry.socket_path:
-        remove_socket(Path(entry.socket_path))
 
 
 def _ask(socket_path: str, request: ControlRequest, timeout_s: float) -> ControlAnswer:

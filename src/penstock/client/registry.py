@@ -26,7 +26,7 @@ from penstock.client.control_messages import ProcessEntry
 from penstock.client.control_server import ControlServer
 from penstock.client.transfer import Tell, Transfer
 from penstock.files.durable import PRIVATE_FILE_MODE, make_private_directory
-from penstock.files.process import process_started
+from penstock.files.process import is_running, process_started
 from penstock.files.state_dir import StateDir
 from penstock.net.latch import Latch
 from penstock.transfer.outcome import Outcome
@@ -37,7 +37,7 @@ SHOW_AFTER_S = 0.05
 MAX_SOCKET_PATH_BYTES = 100
 """The system's own limit is 104 on macOS and 108 on Linux."""
 
-_SOCKET_DIRECTORY_PREFIX = "penstock-"
+_SOCKET_DIRECTORY_PREFIX = "penstock-control-"
 _SUFFIX = ".json"
 
 
@@ -148,6 +148,7 @@ class _Post:
             make_private_directory(directory)
         except OSError:  # then nobody can be told; the transfers run all the same
             return cls(None, None, None)
+        remove_stale(state)
         try:
             socket_path, listener = _listen(directory)
         except OSError as error:
@@ -210,6 +211,31 @@ def registry_directory(state: StateDir) -> Path:
 def entry_paths(state: StateDir) -> list[Path]:
     """All those files."""
     return sorted(registry_directory(state).glob(f"*{_SUFFIX}"))
+
+
+def read_entry(path: Path) -> ProcessEntry | None:
+    """What a file says; None if it has just been removed, or is of another version or machine."""
+    try:
+        entry = msgspec.json.decode(path.read_bytes(), type=ProcessEntry)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return entry if entry.host == socket.gethostname() else None
+
+
+def remove_entry(path: Path, entry: ProcessEntry) -> None:
+    """Remove what a process has left behind; nothing if it is gone."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    if entry.socket_path:
+        remove_socket(Path(entry.socket_path))
+
+
+def remove_stale(state: StateDir) -> None:
+    """Remove what processes have left behind that are gone."""
+    for path in entry_paths(state):
+        entry = read_entry(path)
+        if entry is not None and is_running(entry.pid, entry.process_started) is False:
+            remove_entry(path, entry)
 
 
 def remove_socket(path: Path) -> None:

@@ -24,7 +24,7 @@ from penstock.net.request import Buffer
 from penstock.net.settings import NetSettings
 from penstock.net.wire import Channel
 
-_LEAST_SLICE_BYTES = 491_520  # 30 full records: a returned write costs little, and the ciphertext stays in the cache
+_LEAST_SLICE_BYTES = 491_520  # 30 full records: fewer returns to Python, and still in the cache
 _MOST_SLICE_BYTES = 4_194_304
 _SLOW_S = 0.002
 # Encrypting the least slice takes about 0.1 ms. When it takes this long, a busy Python thread kept the

@@ -40,7 +40,7 @@ from typing import Any, Final
 
 from penstock.errors import InvalidInput, ServiceError
 from penstock.server.accounts import User
-from penstock.server.connection import Limits, Patience
+from penstock.server.bounds import Limits, Patience
 from penstock.server.policy import read_policy
 from penstock.server.settings import DEFAULT_BASE_HOSTS, ServerSettings
 

@@ -14,10 +14,11 @@ import time
 from dataclasses import dataclass, field
 
 from penstock.protocol.error_table import fault
-from penstock.protocol.limits import MAX_REQUEST_DURATION_S
 from penstock.server import access_log
 from penstock.server.app import App
-from penstock.server.chunked import ChunkedDecoder, ChunksInvalid
+from penstock.server.body_reader import BodyReader
+from penstock.server.bounds import Limits, Patience
+from penstock.server.chunked import ChunksInvalid
 from penstock.server.exchange import Exchange
 from penstock.server.head import END, MAX_HEAD_BYTES, Head, HeadInvalid, read_head
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
@@ -36,43 +37,9 @@ SMALL_BODY_BYTES = 64 * 1024
 LARGE_BUFFER_BYTES = 512 * 1024
 _LINGER_BYTES = 64 * 1024 * 1024
 
+__all__ = ["Connection", "Limits", "Patience", "Shared"]
+
 logger = logging.getLogger("penstock.server")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """
-    How long the server waits, in seconds.
-
-    Attributes:
-        idle_s: For the next request on a connection that is kept.
-        head_s: For the rest of a head that has begun.
-        body_s: For the next bytes of a body, and for the other side to take some of an answer.
-        linger_s: For a client that is still sending to notice that it was refused.
-        request_s: For all of a body.
-        least_bytes_per_s: Whoever sends more slowly over ``body_s`` is cut off; 0 for any speed.
-    """
-
-    idle_s: float = 60.0
-    head_s: float = 30.0
-    body_s: float = 60.0
-    linger_s: float = 5.0
-    request_s: float = float(MAX_REQUEST_DURATION_S)
-    least_bytes_per_s: int = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """
-    How much the server takes on at once.
-
-    Attributes:
-        connections: Whoever comes beyond them is answered 503.
-        requests: Requests under way; those beyond are answered 503.
-    """
-
-    connections: int = 4096
-    requests: int = 1024
 
 
 @dataclass(slots=True)
@@ -104,27 +71,6 @@ class Shared:
     def give_back(self, buffer: bytearray | None) -> None:
         if buffer is not None and len(buffer) == LARGE_BUFFER_BYTES and len(self.spare) < 16:
             self.spare.append(buffer)
-
-
-class BodyReader:
-    """Finds the body in what arrives: by its length, or by its chunks."""
-
-    def __init__(self, length: int | None) -> None:
-        self._left = length
-        self._chunks = ChunkedDecoder() if length is None else None
-
-    @property
-    def done(self) -> bool:
-        return self._chunks.done if self._chunks else self._left == 0
-
-    def feed(self, data: memoryview) -> tuple[list[memoryview], int]:
-        """Pieces of the body within ``data``, and how much of it belongs to this request."""
-        if self._chunks is not None:
-            return self._chunks.feed(data)
-        assert self._left is not None
-        piece = data[: self._left]
-        self._left -= len(piece)
-        return [piece], len(piece)
 
 
 class Connection:

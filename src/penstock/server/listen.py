@@ -8,7 +8,8 @@ import ssl
 from penstock.errors import InvalidInput
 from penstock.protocol.error_table import fault
 from penstock.server.app import App
-from penstock.server.connection import Connection, Limits, Patience, Shared
+from penstock.server.bounds import Limits, Patience
+from penstock.server.connection import Connection, Shared
 from penstock.server.interceptor import Interceptor
 from penstock.server.metrics import Metrics
 from penstock.server.stream import Stream

@@ -96,6 +96,9 @@ class Sender:
                     sent = await self._loop.sendfile(transport, segment.file, at, count, fallback=False)
             except TimeoutError:
                 raise StreamStalled from None
+            except (asyncio.SendfileNotAvailableError, RuntimeError):
+                # The loop says so of a transport that was closed at this very moment.
+                raise StreamLost from None
             if sent == 0:
                 raise StreamLost
             at += sent

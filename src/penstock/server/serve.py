@@ -29,8 +29,8 @@ from penstock.errors import InvalidInput
 from penstock.server import access_log, postman
 from penstock.server.accounts import User
 from penstock.server.app import App
+from penstock.server.bounds import Limits, Patience
 from penstock.server.call import Service
-from penstock.server.connection import Limits, Patience
 from penstock.server.gate import Gate
 from penstock.server.interceptor import Interceptor
 from penstock.server.keys import check_keys, decide_keys
@@ -40,6 +40,8 @@ from penstock.server.metrics import Metrics
 from penstock.server.settings import DEFAULT_BASE_HOSTS, DEFAULT_REGION, DRAIN_S, ServerSettings
 from penstock.server.store import Durability, LocalStore
 from penstock.server.watch import Watch
+
+__all__ = ["DEFAULT_BASE_HOSTS", "DEFAULT_REGION", "DRAIN_S", "LocalOss", "ServerSettings", "serve_forever"]
 
 
 class LocalOss:

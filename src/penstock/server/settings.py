@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock.server.accounts import User
-from penstock.server.connection import Limits, Patience
+from penstock.server.bounds import Limits, Patience
 from penstock.server.gate import DEFAULT_ACCOUNT
 from penstock.server.interceptor import Interceptor
 from penstock.server.listen import WORKER_THREADS
