@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from penstock.errors import InvalidInput, NotFound
-from penstock.files.target import DownloadTarget
-from penstock.protocol.limits import MAX_SINGLE_COPY_BYTES
 from penstock.protocol.urls import OssUrl
 from penstock.transfer.progress import Progress
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.client.object_body import ObjectBody
     from penstock.client.transfer import Transfer
 
 _READ_BYTES = 1024 * 1024
@@ -29,7 +26,7 @@ class Copied:
     What came of a job.
 
     Attributes:
-        resumed_bytes: Of the size, what an earlier run had sent.
+        resumed_bytes: Of the size, what an earlier run had sent, copied or fetched.
         crc64: Compared at both ends; None if the other side did not say.
         skipped: True if the target was as new already and nothing was done.
     """
@@ -72,7 +69,7 @@ class CopyJob(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadOptions:
     """
-    What the command line says about uploads.
+    What the command line says about uploads, and copies and downloads as far as it concerns them.
 
     Attributes:
         object_options: Keyword arguments of `Client.upload` that describe the object.
@@ -90,6 +87,11 @@ class UploadOptions:
     update: bool = False
     keep_matching: bool = True
     object_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def replaces_metadata(self) -> bool:
+        """Whether a copy is described by the command line, and no longer as its source is."""
+        return bool(self.object_options.keys() & {"metadata", "content_type"})
 
 
 @dataclass(slots=True)
@@ -122,8 +124,7 @@ class UploadJob:
 
     @property
     def progress(self) -> Progress:
-        transfer = self.transfer
-        return transfer.progress if transfer is not None else Progress(total_bytes=self.size_bytes)
+        return _progress(self.transfer, self.size_bytes)
 
     def run(self, client: Client) -> Copied:
         options = self.options
@@ -148,14 +149,7 @@ class UploadJob:
                 protect_target=not options.force,
                 **options.object_options,
             )
-        stored = self.transfer.result()
-        return Copied(
-            source=self.source,
-            target=self.target,
-            size_bytes=stored.size_bytes,
-            resumed_bytes=self.transfer.progress.resumed_bytes,
-            crc64=stored.crc64,
-        )
+        return _copied(self, self.transfer)
 
     def _is_there(self, client: Client) -> bool:
         try:
@@ -207,12 +201,23 @@ class StreamUploadJob:
 
 @dataclass(slots=True)
 class DownloadJob:
-    """An object to a local file, which appears once it is complete and its CRC-64 was compared."""
+    """
+    An object to a local file, which appears once it is complete and its CRC-64 was compared.
+
+    Args:
+        url: The object.
+        path: The file.
+        size_bytes: Length of the object when it was found.
+        options: What the command line says.
+        unfinished: Token of the unfinished download to go on with, if there is one.
+    """
 
     url: OssUrl
     path: Path
     size_bytes: int
-    received_bytes: int = 0
+    options: UploadOptions
+    unfinished: str | None = None
+    transfer: Transfer | None = None
 
     @property
     def source(self) -> str:
@@ -224,28 +229,23 @@ class DownloadJob:
 
     @property
     def progress(self) -> Progress:
-        return Progress(
-            total_bytes=max(self.size_bytes, self.received_bytes), acknowledged_bytes=self.received_bytes
-        )
+        return _progress(self.transfer, self.size_bytes)
 
     def run(self, client: Client) -> Copied:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InvalidInput(f"{self.path.parent} cannot be made: {error.strerror}") from error
-        with DownloadTarget.create(self.path) as target:
-            with client.get_object(self.url.bucket, self.url.key) as body:
-                self.size_bytes = body.content_bytes or self.size_bytes
-                self._receive(body, target)
-            target.commit()
-        crc64 = body.description.crc64
-        return Copied(source=self.source, target=self.target, size_bytes=self.received_bytes, crc64=crc64)
-
-    def _receive(self, body: ObjectBody, target: DownloadTarget) -> None:
-        buffer = memoryview(bytearray(_READ_BYTES))
-        while count := body.readinto(buffer):
-            target.write_at(self.received_bytes, buffer[:count])
-            self.received_bytes += count
+        if self.path.is_dir():
+            raise InvalidInput(f"{self.path} is a directory", advice="Name the file that is to be made.")
+        parallel = self.options.parallel
+        if self.unfinished is not None:
+            self.transfer = client.resume(self.unfinished, parallel=parallel)
+        else:
+            self.transfer = client.download(
+                self.source, self.path, part_bytes=self.options.part_bytes, parallel=parallel
+            )
+        return _copied(self, self.transfer)
 
 
 @dataclass(slots=True)
@@ -282,43 +282,105 @@ class StreamDownloadJob:
 
 @dataclass(slots=True)
 class RemoteCopyJob:
-    """An object to another one, inside OSS."""
+    """
+    An object to another one, inside OSS.
+
+    Args:
+        source_url: The one that is copied.
+        url: The one that is made.
+        size_bytes: Length when it was found.
+        options: What the command line says.
+        unfinished: Token of the unfinished copy to go on with, if there is one.
+    """
 
     source_url: OssUrl
     url: OssUrl
     size_bytes: int
     options: UploadOptions
-    is_done: bool = False
+    unfinished: str | None = None
+    transfer: Transfer | None = None
 
     @property
     def source(self) -> str:
         return str(self.source_url)
 
     @property
-    def progress(self) -> Progress:
-        return Progress(
-            total_bytes=self.size_bytes, acknowledged_bytes=self.size_bytes if self.is_done else 0
-        )
-
-    @property
     def target(self) -> str:
         return str(self.url)
 
+    @property
+    def progress(self) -> Progress:
+        return _progress(self.transfer, self.size_bytes)
+
     def run(self, client: Client) -> Copied:
-        if self.size_bytes > MAX_SINGLE_COPY_BYTES:
-            raise InvalidInput(
-                f"{self.source} has {self.size_bytes:,} bytes; one copy inside OSS takes at most 5 GiB",
-                advice="Download it and upload it again.",
+        options = self.options
+        if self.unfinished is not None:
+            self.transfer = client.resume(
+                self.unfinished, parallel=options.parallel, protect_target=not options.force
             )
-        described = dict(self.options.object_options)
-        made = client.copy_object(
-            self.url.bucket,
-            self.url.key,
-            self.source_url.bucket,
-            self.source_url.key,
-            forbid_overwrite=self.options.forbid_overwrite or None,
-            replace_metadata=bool(described.keys() & {"metadata", "content_type"}),
-            **described,
+        else:
+            self.transfer = client.copy(
+                self.source,
+                self.target,
+                replace_metadata=options.replaces_metadata,
+                part_bytes=options.part_bytes,
+                parallel=options.parallel,
+                forbid_overwrite=options.forbid_overwrite,
+                protect_target=not options.force,
+                **options.object_options,
+            )
+        return _copied(self, self.transfer)
+
+
+@dataclass(slots=True)
+class ResumeJob:
+    """
+    What was stopped, of any kind, goes on.
+
+    Args:
+        source: Where from, for people.
+        target: Where to, for people.
+        size_bytes: Length as far as it is known; else 0.
+        options: What the command line says.
+        what: A token or an address, as of `Client.resume`.
+        given: The source if it is not where it was, or not known here: a path, or ``oss://bucket/key``.
+    """
+
+    source: str
+    target: str
+    size_bytes: int
+    options: UploadOptions
+    what: str
+    given: str | None = None
+    transfer: Transfer | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return _progress(self.transfer, self.size_bytes)
+
+    def run(self, client: Client) -> Copied:
+        options = self.options
+        self.transfer = client.resume(
+            self.what,
+            self.given,
+            parallel=options.parallel,
+            keep_matching=options.keep_matching,
+            protect_target=not options.force,
         )
-        self.is_done = True
-        return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, crc64=made.crc64)
+        return _copied(self, self.transfer)
+
+
+def _progress(transfer: Transfer | None, size_bytes: int) -> Progress:
+    return transfer.progress if transfer is not None else Progress(total_bytes=size_bytes)
+
+
+def _copied(job: CopyJob, transfer: Transfer) -> Copied:
+    """Wait for the end of what carries a job out."""
+    stored = transfer.result()
+    return Copied(
+        source=job.source,
+        target=job.target,
+        size_bytes=stored.size_bytes,
+        resumed_bytes=transfer.progress.resumed_bytes,
+        crc64=stored.crc64,
+    )

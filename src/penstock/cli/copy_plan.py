@@ -19,12 +19,14 @@ from penstock.cli.copy_job import (
     UploadJob,
     UploadOptions,
 )
-from penstock.cli.unfinished import open_uploads, token_of
+from penstock.cli.unfinished import open_uploads, short_id, token_of
 from penstock.errors import InvalidInput, SourceUnreadable
 from penstock.protocol.urls import OssUrl, parse_url
+from penstock.transfer.journal import TransferKind
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
+    from penstock.protocol.operations.headers import ObjectDescription
     from penstock.protocol.operations.listing import ListedObject
     from penstock.transfer.journal import JournalView
 
@@ -65,6 +67,13 @@ class CopyPlan:
         if self.source_url is None:
             return "uploaded"
         return "downloaded" if self.target_url is None else "copied"
+
+    @property
+    def part_verb(self) -> str:
+        """What is done with a part, in the past tense."""
+        if self.source_url is None:
+            return "sent"
+        return "fetched" if self.target_url is None else "copied"
 
 
 def copy_plan(source: str, target: str, *, recursive: bool, options: UploadOptions) -> CopyPlan:
@@ -124,7 +133,7 @@ def copy_jobs(plan: CopyPlan, client: Client, say: Say) -> Iterator[CopyJob]:
                 return iter([StreamDownloadJob(url, sys.stdout.buffer)])
             return _downloads(url, target, plan, client, say)
         case CopyPlan(source_url=OssUrl() as url, target_url=OssUrl() as target_url):
-            return _remote_copies(url, target_url, plan, client)
+            return _remote_copies(url, target_url, plan, client, say)
     raise AssertionError("one side is in OSS")
 
 
@@ -155,28 +164,33 @@ def _upload(
 
 
 class _Unfinished:
-    """The unfinished uploads of this user, looked up by file and key; read once."""
+    """The unfinished transfers of this user, looked up by source and target; read once."""
 
     def __init__(self, client: Client, options: UploadOptions, say: Say) -> None:
         endpoint = str(client.settings.endpoint)
+        self._client = client
         self._options = options
         self._say = say
-        self._views: dict[tuple[str, str, str], JournalView] = {}
+        self._views: dict[tuple[str, str], JournalView] = {}
         for upload in open_uploads():
             intent = upload.view.intent
-            if upload.view.end is None and intent.endpoint == endpoint and intent.source is not None:
-                self._views[intent.bucket, intent.key, intent.source.path] = upload.view
+            if upload.view.end is not None or intent.endpoint != endpoint:
+                continue
+            if intent.kind is TransferKind.DOWNLOAD:
+                if not intent.version_id:
+                    self._views[upload.url, intent.path] = upload.view
+            elif intent.source is not None and not intent.source.version_id:
+                self._views[intent.source.path, upload.url] = upload.view
 
     def of(self, path: Path, url: OssUrl) -> str | None:
-        """The token of the newest one for this file and key that was begun with the same options."""
+        """The token of the newest upload of this file to this key that was begun with the same options."""
         absolute = os.path.abspath(path)  # noqa: PTH100 - as journals name it: links are not followed
-        view = self._views.get((url.bucket, url.key, absolute))
+        view = self._views.get((absolute, str(url)))
         if view is None:
             return None
         if not self._is_alike(view):
-            self._say(
-                f"{url} has an unfinished upload of this file that was begun with other options; "
-                f"this is a new one (to remove the old one: penstock uploads cancel {view.intent.job_id[:8]})"
+            self._say_left(
+                f"{url} has an unfinished upload of this file that was begun with other options", view
             )
             return None
         source = view.intent.source
@@ -188,17 +202,56 @@ class _Unfinished:
             self._say(f"{path} was changed since its upload began; parts that still equal it are kept")
         return token_of(view)
 
-    def _is_alike(self, view: JournalView) -> bool:
+    def of_download(self, url: OssUrl, path: Path, etag: str | None) -> str | None:
+        """The token of the newest download of this object, as it is now, to this file."""
+        view = self._views.get((str(url), os.path.realpath(path)))
+        if view is None:
+            return None
+        target = view.intent.target
+        if target is None or target.etag != etag:
+            self._say_left(f"{url} was changed since its unfinished download to {path} began", view)
+            return None
+        return token_of(view)
+
+    def of_copy(self, source_url: OssUrl, url: OssUrl) -> str | None:
+        """The token of the newest copy of this object, as it is now, that was begun with the same options."""
+        view = self._views.get((str(source_url), str(url)))
+        if view is None or view.intent.source is None:
+            return None
+        there = self._client.head_object(source_url.bucket, source_url.key)
+        # Other parts would have to be read here to be compared: OSS makes them anew with less.
+        if there.etag != view.intent.source.etag:
+            self._say_left(f"{source_url} was changed since its unfinished copy to {url} began", view)
+            return None
+        if not self._is_alike(view, there):
+            self._say_left(
+                f"{url} has an unfinished copy of {source_url} that was begun with other options", view
+            )
+            return None
+        return token_of(view)
+
+    def _is_alike(self, view: JournalView, copied: ObjectDescription | None = None) -> bool:
+        """Whether it was begun with these options; ``copied`` is the object that a copy reads."""
+        from penstock.client.upload_calls import OWNERSHIP_METADATA
+
         wanted = self._options.object_options
         begun = view.intent.options
         headers = begun.headers
+        content_type, metadata = wanted.get("content_type"), dict(wanted.get("metadata", {}))
+        if copied is not None and not self._options.replaces_metadata:
+            content_type, metadata = copied.content_type, dict(copied.metadata)
+            metadata.pop(OWNERSHIP_METADATA, None)
         return (
             self._options.part_bytes in (None, view.intent.part_bytes)
-            and wanted.get("content_type") in (None, begun.content_type)
-            and dict(wanted.get("metadata", {})) == begun.metadata
+            and content_type in (None, begun.content_type)
+            and metadata == begun.metadata
             and wanted.get("acl") == headers.get("x-oss-object-acl")
             and wanted.get("storage_class") == headers.get("x-oss-storage-class")
         )
+
+    def _say_left(self, why: str, view: JournalView) -> None:
+        remove = f"penstock uploads cancel {short_id(view.intent.job_id)}"
+        self._say(f"{why}; this is a new one (to remove the old one: {remove})")
 
 
 def _files_below(root: Path, say: Say) -> Iterator[tuple[Path, int]]:
@@ -224,16 +277,18 @@ def _files_below(root: Path, say: Say) -> Iterator[tuple[Path, int]]:
 
 def _downloads(url: OssUrl, target: str, plan: CopyPlan, client: Client, say: Say) -> Iterator[CopyJob]:
     into = Path(target)
+    unfinished = _Unfinished(client, plan.options, say) if plan.options.resume else None
     if not plan.recursive:
         if url.names_prefix:
             raise InvalidInput(f"{url} is not an object", advice="Add -r to copy all that is below it.")
         is_folder = into.is_dir() or target.endswith(("/", os.sep))
         path = into / _local_path(url.key.rpartition("/")[2]) if is_folder else into
         there = client.head_object(url.bucket, url.key)
-        job = DownloadJob(url, path, there.content_bytes or 0)
+        size_bytes = there.content_bytes or 0
         modified_s = there.last_modified.timestamp() if there.last_modified else None
-        if not (plan.options.update and _is_newer(path, job.size_bytes, modified_s)):
-            yield job
+        if not (plan.options.update and _is_newer(path, size_bytes, modified_s)):
+            token = unfinished.of_download(url, path, there.etag) if unfinished is not None else None
+            yield DownloadJob(url, path, size_bytes, plan.options, unfinished=token)
         return
     if into.exists() and not into.is_dir():
         raise InvalidInput(f"{target} is a file, and many are to be put there", advice="Name a directory.")
@@ -245,21 +300,33 @@ def _downloads(url: OssUrl, target: str, plan: CopyPlan, client: Client, say: Sa
             continue
         modified_s = found.last_modified.timestamp() if found.last_modified else None
         if not (plan.options.update and _is_newer(path, found.size_bytes, modified_s)):
-            yield DownloadJob(OssUrl(url.bucket, found.key), path, found.size_bytes)
+            object_url = OssUrl(url.bucket, found.key)
+            token = unfinished.of_download(object_url, path, found.etag) if unfinished is not None else None
+            yield DownloadJob(object_url, path, found.size_bytes, plan.options, unfinished=token)
 
 
-def _remote_copies(url: OssUrl, target: OssUrl, plan: CopyPlan, client: Client) -> Iterator[CopyJob]:
+def _remote_copies(
+    url: OssUrl, target: OssUrl, plan: CopyPlan, client: Client, say: Say
+) -> Iterator[CopyJob]:
+    unfinished = _Unfinished(client, plan.options, say) if plan.options.resume else None
     if not plan.recursive:
         if url.names_prefix:
             raise InvalidInput(f"{url} is not an object", advice="Add -r to copy all that is below it.")
         key = target.key + url.key.rpartition("/")[2] if target.names_prefix else target.key
         size_bytes = client.head_object(url.bucket, url.key).content_bytes or 0
-        yield RemoteCopyJob(url, OssUrl(target.bucket, key), size_bytes, plan.options)
+        yield _remote_copy(url, size_bytes, OssUrl(target.bucket, key), plan, unfinished)
         return
     prefix = target.key if target.names_prefix else f"{target.key}/"
     for found, relative in _objects_below(url, client):
         copied = OssUrl(target.bucket, prefix + relative)
-        yield RemoteCopyJob(OssUrl(url.bucket, found.key), copied, found.size_bytes, plan.options)
+        yield _remote_copy(OssUrl(url.bucket, found.key), found.size_bytes, copied, plan, unfinished)
+
+
+def _remote_copy(
+    source_url: OssUrl, size_bytes: int, url: OssUrl, plan: CopyPlan, unfinished: _Unfinished | None
+) -> RemoteCopyJob:
+    token = unfinished.of_copy(source_url, url) if unfinished is not None else None
+    return RemoteCopyJob(source_url, url, size_bytes, plan.options, unfinished=token)
 
 
 def _objects_below(url: OssUrl, client: Client) -> Iterator[tuple[ListedObject, str]]:

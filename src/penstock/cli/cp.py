@@ -39,8 +39,8 @@ penstock cp oss://bucket/big.iso .             and back
 penstock cp -r photos oss://bucket/photos/     a directory
 tar c . | penstock cp - oss://bucket/all.tar   - is standard input or output
 
-Ctrl-C stops at once and keeps what OSS has. The same command goes on from there: only the parts that OSS
-does not have are sent. `penstock uploads` lists and removes what is unfinished.
+Ctrl-C stops at once and keeps what was done. The same command goes on from there: only what is missing is
+sent, fetched or copied. `penstock uploads` lists and removes what is unfinished.
 """
 
 
@@ -192,7 +192,7 @@ class CopyRun:
         words = [f"{count_text(self._count, 'file' if self._plan.recursive else 'object')} {self._plan.verb}"]
         words.append(f"{bytes_text(self._bytes)} in {time_text(elapsed_s)}")
         if self._resumed_bytes:
-            words.append(f"of which {bytes_text(self._resumed_bytes)} had been sent before")
+            words.append(f"of which {bytes_text(self._resumed_bytes)} had been {self._plan.part_verb} before")
         if self._skipped:
             words.append(f"{self._skipped:,} were there already")
         if self._failed:
@@ -225,6 +225,11 @@ class CopyRun:
         click.echo(self._command_again(), err=True)
 
     def _kept_text(self, kept_bytes: int, tokens_left: Sequence[str]) -> str:
+        if self._plan.target_url is None:
+            where = "beside the file" if len(tokens_left) == 1 else "beside the files"
+            return (
+                f"{bytes_text(kept_bytes)} are kept {where}" if tokens_left else "nothing unfinished is kept"
+            )
         if not tokens_left:
             return "nothing unfinished is left at OSS"
         ids = {aborted.upload_id for aborted in self._stopped if aborted.upload_id}
@@ -238,7 +243,9 @@ class CopyRun:
         again = shlex.join([*_without_place(connection), "uploads", "resume", short_id(job_id)])
         remove = shlex.join([*_without_place(connection), "uploads", "cancel", short_id(job_id)])
         click.echo(f"to remove it: {program} {remove}", err=True)
-        click.echo("to go on, repeat the command, or:", err=True)
+        click.echo(
+            "to go on, repeat the command, or:" if self._plan.options.resume else "to go on:", err=True
+        )
         click.echo(f"{program} {again}", err=True)
 
     def _command_again(self) -> str:

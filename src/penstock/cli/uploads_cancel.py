@@ -16,6 +16,7 @@ from penstock.cli.unfinished import find_upload, open_uploads, token_of
 from penstock.errors import InvalidInput, PenstockError
 from penstock.protocol.urls import is_oss_url
 from penstock.transfer import token as tokens
+from penstock.transfer.journal import TransferKind
 from penstock.transfer.outcome import CleanUp
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ _WORDS = {
     CleanUp.PENDING: "OSS accepted the cancel, and that nothing is left could not be confirmed",
     CleanUp.FAILED: "NOT cancelled; OSS probably still has it",
 }
+_WORDS_OF_DOWNLOADS = {
+    CleanUp.VERIFIED: "cancelled; nothing of it is left beside the file",
+    CleanUp.PENDING: "cancelled; whether something is left beside the file is not known",
+    CleanUp.FAILED: "NOT cancelled; what was fetched is probably still beside the file",
+}
 
 
 @oss_command("cancel")
@@ -37,6 +43,9 @@ _WORDS = {
 def command(options: Options, upload: str, upload_id: str | None, sure: bool) -> int:
     """
     Make the UploadId invalid and remove the parts; it cannot be resumed after that.
+
+    Of a download, what was fetched is removed. An address means the uploads and copies that go there; only if
+    there are none, the downloads of it.
 
     One that runs in another process is stopped there first. This is the call that OSS names
     AbortMultipartUpload, so `uploads abort` is the same command. To stop an upload and keep it, press Ctrl-C
@@ -50,11 +59,11 @@ def command(options: Options, upload: str, upload_id: str | None, sure: bool) ->
         return _cancel_at(options, upload, upload_id, sure)
     if upload.startswith(tokens.PREFIX):
         token = tokens.decode(upload)
-        confirm(f"Cancel the upload of oss://{token.bucket}/{token.key}?", sure=sure)
+        confirm(f"Cancel the {token.kind} of oss://{token.bucket}/{token.key}?", sure=sure)
         with open_client(options, endpoint=token.endpoint, region=token.region) as client:
             return end_of([cancel_known(client, upload, f"oss://{token.bucket}/{token.key}", options)])
     found = find_upload(upload)
-    confirm(f"Cancel the upload of {found.url}?", sure=sure)
+    confirm(f"Cancel the {found.view.intent.kind} of {found.url}?", sure=sure)
     return end_of([cancel_journaled(found, options)])
 
 
@@ -67,6 +76,13 @@ def _cancel_at(options: Options, address: str, upload_id: str | None, sure: bool
             for found in client.iter_multipart_uploads(url.bucket, prefix=url.key)
             if found.key == url.key and upload_id in (None, found.upload_id)
         ]
+        downloads = _downloads_of(str(url), str(client.settings.endpoint))
+        if not ids and upload_id is None and downloads:
+            confirm(
+                f"Cancel {len(downloads)} unfinished download{'s' * (len(downloads) > 1)} of {url}?",
+                sure=sure,
+            )
+            return end_of([cancel_known(client, token_of(one.view), str(url), options) for one in downloads])
         if not ids:
             raise InvalidInput(
                 f"OSS has no unfinished upload of {url}", advice=f"`penstock uploads ls {url}` lists them."
@@ -80,6 +96,15 @@ def _cancel_at(options: Options, address: str, upload_id: str | None, sure: bool
                 for one in ids
             ]
         )
+
+
+def _downloads_of(address: str, endpoint: str) -> list[UnfinishedUpload]:
+    return [
+        one
+        for one in open_uploads()
+        if one.view.intent.kind is TransferKind.DOWNLOAD
+        and (one.url, one.view.intent.endpoint) == (address, endpoint)
+    ]
 
 
 def cancel_journaled(upload: UnfinishedUpload, options: Options) -> CleanUp:
@@ -115,7 +140,7 @@ def cancel_known(client: Client, token: str, address: str, options: Options) -> 
         return CleanUp.FAILED
     if ended.error is not None:
         report_error(ended.error, as_json=options.json, debug=options.debug)
-    return _told(ended.clean_up or CleanUp.FAILED, address, ended.upload_id, options)
+    return _told(ended.clean_up or CleanUp.FAILED, address, ended.upload_id, options, ended.transfer)
 
 
 def cancel_unknown(client: Client, bucket: str, key: str, upload_id: str, options: Options) -> CleanUp:
@@ -134,9 +159,16 @@ def end_of(clean_ups: list[CleanUp]) -> int:
     return ExitCode.PARTIAL_FAILURE if bad < len(clean_ups) else ExitCode.SERVER_ERROR
 
 
-def _told(clean_up: CleanUp, address: str, upload_id: str | None, options: Options) -> CleanUp:
+def _told(
+    clean_up: CleanUp,
+    address: str,
+    upload_id: str | None,
+    options: Options,
+    kind: TransferKind = TransferKind.UPLOAD,
+) -> CleanUp:
     if options.json:
         echo_json({"address": address, "upload_id": upload_id, "clean_up": clean_up.value})
     else:
-        click.echo(f"{address}: {_WORDS[clean_up]}")
+        words = _WORDS_OF_DOWNLOADS if kind is TransferKind.DOWNLOAD else _WORDS
+        click.echo(f"{address}: {words[clean_up]}")
     return clean_up

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 @click.argument("address", required=False, metavar="[oss://BUCKET[/PREFIX]]")
 def command(options: Options, address: str | None) -> None:
     """
-    List unfinished uploads of this user, from the journals of this machine.
+    List unfinished uploads, copies and downloads of this user, from the journals of this machine.
 
-    With an address: all that OSS has there, whoever began them, with the size of their parts.
+    With an address: all uploads and copies that OSS has there, whoever began them, with the size of their
+    parts.
     """
     if address is None:
         running = running_by_id()
@@ -50,10 +51,12 @@ def _show_journaled(upload: UnfinishedUpload, running: RunningTransfer | None, o
     acknowledged_bytes = running.state.acknowledged_bytes if running else view.acknowledged_bytes
     fields = {
         "id": short_id(intent.job_id),
+        "kind": intent.kind.value,
         "upload_id": view.upload_id,
         "address": upload.url,
         "endpoint": intent.endpoint,
         "source": intent.source.path if intent.source else None,
+        "path": intent.path or None,
         "total_bytes": intent.total_bytes,
         "acknowledged_bytes": acknowledged_bytes,
         "started_at": intent.started_at,
@@ -66,9 +69,10 @@ def _show_journaled(upload: UnfinishedUpload, running: RunningTransfer | None, o
         return
     share = acknowledged_bytes / intent.total_bytes if intent.total_bytes else 0
     age = "running" if fields["running"] else age_text(time.time() - intent.started_at)
+    other_end = f"-> {intent.path}" if intent.path else str(fields["source"] or "")
     click.echo(
         f"{fields['id']}  {age:>8}  {share:>4.0%} of {bytes_text(intent.total_bytes):>10}  "
-        f"{upload.url}  {click.style(str(fields['source'] or ''), dim=True)}".rstrip()
+        f"{upload.url}  {click.style(other_end, dim=True)}".rstrip()
     )
 
 
@@ -77,10 +81,12 @@ def _show_running(transfer: RunningTransfer, options: Options) -> None:
     state = transfer.state
     fields = {
         "id": short_id(state.transfer_id),
+        "kind": None,
         "upload_id": state.upload_id,
         "address": state.name,
         "endpoint": None,
         "source": None,
+        "path": None,
         "total_bytes": state.total_bytes,
         "acknowledged_bytes": state.acknowledged_bytes,
         "started_at": None,

@@ -1,4 +1,4 @@
-"""``penstock uploads show``: one unfinished upload, from its journal and from OSS."""
+"""``penstock uploads show``: one unfinished transfer, from its journal and from OSS."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, open_client, oss_command
 from penstock.cli.unfinished import find_upload, is_running, token_of
 from penstock.errors import NoSuchUpload
+from penstock.transfer.journal import TransferKind
 from penstock.transfer.plan import part_plan
 
 
 @oss_command("show")
 @click.argument("upload", metavar="ID")
 def command(options: Options, upload: str) -> None:
-    """Show an upload of this user: what OSS has of it, what is missing, and the token to resume it with."""
+    """Show a transfer of this user: what there is of it, what is missing, and the token to resume it with."""
     found = find_upload(upload)
     view, intent = found.view, found.view.intent
-    stored = None
+    is_download = intent.kind is TransferKind.DOWNLOAD
+    stored = {part.number: part.size_bytes for part in view.parts.values()} if is_download else None
     if view.upload_id is not None:
         with open_client(options, endpoint=intent.endpoint, region=intent.region) as client:
             try:
@@ -29,9 +31,11 @@ def command(options: Options, upload: str) -> None:
     count = part_plan(intent.total_bytes, intent.part_bytes).count
     fields = {
         "id": intent.job_id,
+        "kind": intent.kind.value,
         "address": found.url,
         "endpoint": intent.endpoint,
         "source": intent.source.path if intent.source else None,
+        "path": intent.path or None,
         "upload_id": view.upload_id,
         "started_at": intent.started_at,
         "running": is_running(found),
@@ -45,24 +49,25 @@ def command(options: Options, upload: str) -> None:
     if options.json:
         echo_json(fields)
         return
-    at_oss = (
+    there = (
         "OSS does not know the UploadId (any more)"
         if stored is None
         else f"{len(stored)} of {count} parts, {bytes_text(sum(stored.values()))}"
     )
     missing = [number for number in range(1, count + 1) if number not in (stored or {})]
-    rows = (
+    at_oss = f"{found.url} at {intent.endpoint}"
+    rows = [
         ("id", intent.job_id),
-        ("from", fields["source"] or "no file"),
-        ("to", f"{found.url} at {intent.endpoint}"),
+        ("from", at_oss if is_download else fields["source"] or "no file"),
+        ("to", intent.path if is_download else at_oss),
         ("begun", moment_text(intent.started_at)),
-        ("UploadId", view.upload_id or "none yet"),
+        *([] if is_download else [("UploadId", view.upload_id or "none yet")]),
         ("size", f"{bytes_text(intent.total_bytes)} in parts of {bytes_text(intent.part_bytes)}"),
-        ("at OSS", at_oss),
+        ("on disk" if is_download else "at OSS", there),
         ("missing", ranges_text(missing) or "nothing"),
         ("state", "a process carries it out" if fields["running"] else "stopped"),
         ("token", fields["token"]),
-    )
+    ]
     for label, text in rows:
         click.echo(f"{click.style(label.ljust(10), dim=True)}{text}")
 

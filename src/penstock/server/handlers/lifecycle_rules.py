@@ -149,5 +149,7 @@ def _at_least_a_day(days: int | None, *, zero: bool = False) -> None:
 
 
 def _check_class(storage_class: str | None) -> None:
-    if storage_class not in STORAGE_CLASSES or storage_class == "Standard":
+    if storage_class == "Standard":
+        raise fault("InvalidArgument", ArgumentName="StorageClass", ArgumentValue=storage_class)
+    if storage_class not in STORAGE_CLASSES:
         raise malformed("StorageClass is IA, Archive, ColdArchive or DeepColdArchive")

@@ -70,6 +70,10 @@ def initiate(call: Call[InitiateMultipartUpload]) -> Reply:
 def accept_part(call: Call[UploadPart]) -> Acceptance:
     asked = call.asked
     _check_number(asked.number)
+    for name in ("x-oss-server-side-encryption", "x-oss-server-side-data-encryption"):
+        if name in call.http.headers:
+            # How the object is encrypted was decided when its upload began.
+            raise fault("InvalidArgument", ArgumentName=name, ArgumentValue=call.http.headers[name])
     call.store.head_upload(asked.bucket, asked.key, asked.upload_id)
     arriving = call.service.arriving
     arriving.begin(asked.upload_id)

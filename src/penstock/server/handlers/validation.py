@@ -91,9 +91,7 @@ def https_configuration(_: Call[Any], given: HttpsConfiguration) -> HttpsConfigu
 def encryption(_: Call[Any], given: Encryption) -> Encryption:
     if given.algorithm not in ENCRYPTIONS:
         raise fault("InvalidEncryptionAlgorithmError")
-    if given.algorithm != "KMS" and (given.key_id or given.data_encryption):
-        raise fault("InvalidArgument", message="Only KMS takes a key.", ArgumentName="KMSMasterKeyID")
-    return given
+    return given if given.algorithm == "KMS" else Encryption(algorithm=given.algorithm)
 
 
 def website(_: Call[Any], given: Website) -> Website:

@@ -42,7 +42,12 @@ def list_versions(call: Call[ListObjectVersions]) -> ListObjectVersionsResult:
     asked = call.asked
     encoding_type = url_encoding(asked.encoding_type)
     limit = page_size(asked.max_keys, DEFAULT_LIST_KEYS, MAX_LIST_KEYS, "max-keys")
-    check_lengths(prefix=asked.prefix, key_marker=asked.key_marker)
+    check_lengths(
+        prefix=asked.prefix,
+        key_marker=asked.key_marker,
+        version_id_marker=asked.version_id_marker,
+        delimiter=asked.delimiter,
+    )
     if asked.version_id_marker and not asked.key_marker:
         raise fault(
             "InvalidArgument",
