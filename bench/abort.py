@@ -298,17 +298,26 @@ def _ours(folder: Path, tries: int) -> tuple[list[list[str]], list[dict[str, Any
     return rows, results
 
 
+def _on_what(surroundings: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in surroundings["packages"].items())
+    return (
+        f"Measured {surroundings['at']} on {surroundings['system']}, {surroundings['cpus']} processors, load "
+        f"{surroundings['load_before']:.1f} before, Python {surroundings['python']}, {packages}."
+    )
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     options.add_argument("--tries", type=int, default=200)
     options.add_argument("--no-peers", action="store_true", help="only penstock")
     options.add_argument("--patience", type=float, default=4.0, help="seconds to wait for a peer to stop")
+    options.add_argument("--write", type=Path, help="a document whose figures are to be replaced")
     chosen = options.parse_args()
     surroundings = report.surroundings()
-    with tempfile.TemporaryDirectory() as text:
-        sink.make_certificate(Path(text))
-        rows, results = _ours(Path(text), chosen.tries)
-        report.print_table(
+    with tempfile.TemporaryDirectory() as folder:
+        sink.make_certificate(Path(folder))
+        rows, results = _ours(Path(folder), chosen.tries)
+        text = report.print_table(
             f"Stopping penstock ({chosen.tries} tries each; ms: median / p99 / max)",
             ["state", "", "abort() returns", "quiet", "requests begun after", "descriptors / threads left",
              "outcome"],
@@ -317,7 +326,7 @@ def main() -> None:
         peers: list[dict[str, Any]] = []
         if not chosen.no_peers:
             peers = abort_peers.measure(chosen.patience)
-            report.print_table(
+            text += "\n" + report.print_table(
                 f"Stopping others, by the best means they have (waited for {chosen.patience:g} s at most)",
                 ["client", "means", "state", "call ended after", "connection gone after"],
                 [
@@ -325,6 +334,8 @@ def main() -> None:
                     for one in peers
                 ],
             )
+    if chosen.write is not None:
+        report.write_between_marks(chosen.write, f"{_on_what(surroundings)}\n\n{text}")
     path = report.write_json("abort", {"surroundings": surroundings, "penstock": results, "peers": peers})
     print(f"\n{path}")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _RESULTS = Path(__file__).parent / "results"
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 _PACKAGES = ("penstock", "obstore", "alibabacloud-oss-v2", "oss2", "boto3", "urllib3")
 
 
@@ -35,12 +36,23 @@ def surroundings() -> dict[str, Any]:
     }
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    print(f"\n### {title}\n")
-    print(f"| {' | '.join(columns)} |")
-    print(f"|{'---|' * len(columns)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"### {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines.extend(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(lines) + "\n"
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    text = table(title, columns, rows)
+    print(f"\n{text}", end="")
+    return text
+
+
+def write_between_marks(path: Path, text: str) -> None:
+    """Replace what stands between the two marks of a document."""
+    before, _, rest = path.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    path.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{after}")
 
 
 def write_json(name: str, content: dict[str, Any]) -> Path:

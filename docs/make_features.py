@@ -74,8 +74,7 @@ def text() -> str:
     lines = [
         "# What of OSS is there",
         "",
-        "Written by `python docs/make_features.py`. In the column of the server, a remark says what is not as "
-        "in OSS; a dash is what is not there.",
+        "Written by `python docs/make_features.py`. A dash is what is not there.",
         "",
         "## Calls",
         "",
@@ -99,8 +98,8 @@ def method_name(call: str) -> str:
 
 
 def _client(call: str) -> str:
-    name = {"list_objects_v2": "list_objects", "post_object": ""}.get(method_name(call), method_name(call))
-    return f"`{name}`" if name and hasattr(penstock.Client, name) else "-"
+    name = method_name(call)
+    return f"`{name}`" if hasattr(penstock.Client, name) else "-"
 
 
 def _server(operation: object) -> str:

@@ -26,6 +26,8 @@ class Door(Interceptor):
         self.hold_downloads = False
         self.downloads_held = 0
         self.puts_begun = 0
+        self.ranges: list[str] = []
+        self.ranges_let_through: int | None = None
 
     async def on_head(self, seen: Seen) -> Response | None:
         if seen.request.method == "PUT" and seen.request.path.endswith("/stream"):
@@ -33,6 +35,12 @@ class Door(Interceptor):
         if seen.request.method == "GET" and self.hold_downloads:
             self.downloads_held += 1
             await asyncio.Event().wait()
+        if seen.request.method == "GET" and "range" in seen.request.headers:
+            if self.ranges_let_through is not None:
+                if self.ranges_let_through <= 0:
+                    await asyncio.Event().wait()
+                self.ranges_let_through -= 1
+            self.ranges.append(seen.request.headers["range"])
         if "partNumber" in seen.request.query and self.let_through is not None:
             if self.let_through <= 0:
                 # Never answered: only an abort of the client ends this request.

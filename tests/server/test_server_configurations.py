@@ -253,6 +253,8 @@ def test_browsers_see_a_website(bucket: Desk) -> None:
     assert bucket("GET", "/photos/sub", keys=None).headers["location"] == "/sub/"
     missing = bucket("GET", "/photos/none", keys=None)
     assert (missing.status, missing.body, missing.headers["content-type"]) == (404, b"sorry", "text/html")
+    bucket("PUT", "/photos/error.html?acl", **{"x-oss-object-acl": "private"})
+    assert bucket("GET", "/photos/none", keys=None).code == "NoSuchKey"
     moved = bucket("GET", "/photos/old/a b".replace(" ", "%20"), keys=None)
     assert (moved.status, moved.headers["location"]) == (301, "https://new.example.com/old/a%20b")
     assert "<ListBucketResult>" in bucket("GET", "/photos/").body.decode()

@@ -65,3 +65,23 @@ def test_a_second_signal_cuts_what_does_not_end(process: tuple[Process, Wire]) -
     running.send_signal(signal.SIGTERM)
     assert running.stdout.readline() == "stopped\n"
     assert running.wait(10) == 0
+
+
+def test_the_command_serves_what_a_file_says(tmp_path: Path) -> None:
+    (tmp_path / "oss.toml").write_text(
+        'directory = "data"\nport = 0\ndurability = "none"\naccess_log = "-"\n'
+        '[[users]]\naccess_key_id = "ak"\nsecret = "sk"\n'
+    )
+    command = [sys.executable, "-m", "penstock.cli", "serve", "--config", str(tmp_path / "oss.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        assert running.stdout is not None
+        host, port = running.stdout.readline().strip().partition("://")[2].split(":")
+        wire = Wire(host, int(port))
+        assert wire.ask("PUT", "/photos/").status == 200
+        logged = next(line for line in running.stdout if line.startswith("{"))
+        assert '"operation":"PutBucket"' in logged
+        for connection in wire.open:
+            connection.close()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+    assert (tmp_path / "data").is_dir()

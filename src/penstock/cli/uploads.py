@@ -32,7 +32,7 @@ def command() -> None:
     Uploads, copies and downloads that were begun and are not finished. Of uploads and copies OSS keeps the
     parts, and bills them; what was fetched of a download lies beside the file.
 
-    Stopping one (Ctrl-C in `penstock cp`, or `stop`) keeps all that, and it can be resumed. Cancelling it makes
-    its UploadId invalid and removes its parts, or what was fetched. In this group `abort` is `cancel`, because OSS calls
-    that call AbortMultipartUpload.
+    Stopping one (Ctrl-C in `penstock cp`, or `stop`) keeps all that, and it can be resumed. Cancelling it
+    makes its UploadId invalid and removes its parts, or what was fetched. In this group `abort` is `cancel`,
+    because OSS calls that call AbortMultipartUpload.
     """

@@ -11,7 +11,6 @@ Errors become answers here; nothing is raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from penstock.errors import InvalidInput, ServiceError
@@ -34,6 +33,7 @@ from penstock.server.response import Response
 from penstock.server.routing import find_operation, lift_headers
 from penstock.server.rules import NO_RULES
 from penstock.server.store.faults import KeyMissing, VersionIsMarker, VersionMissing
+from penstock.server.store.records import BucketRecord
 
 _UNASKED = frozenset({"OptionObject", "OptionBucket"})
 """Calls that browsers make before anybody could sign."""
@@ -95,7 +95,7 @@ class App:
         exchange.path = _path_of(target)
         exchange.query = query
         exchange.headers = lift_headers(query, request.headers)
-        check_version_id(dict(query).get("versionId"))
+        check_version_id(next((value for name, value in query if name == "versionId"), None))
         exchange.operation = operation
         exchange.begin(*self._understand(exchange, operation, target, query))
 
@@ -122,18 +122,9 @@ class App:
                     target = Target(target.bucket, page, target.style, target.path)
                     exchange.path = _path_of(target)
                     operation = find_operation(request.method, Scope.OBJECT, query, request.headers)
-            ask = access.Ask(
-                caller,
-                operation.name,
-                request,
-                bucket=bucket,
-                bucket_name=target.bucket or "",
-                key=target.key or "",
-                rules=rules,
-                query=dict(query),
-                now_s=service.clock(),
+            self._authorize(
+                caller, operation.name, request, target.bucket or "", target.key or "", bucket, dict(query)
             )
-            access.authorize(replace(ask, object_acl=self._object_acl(ask)))
         host = request.headers.get("host", "")
         base = host.removeprefix(f"{target.bucket}.") if target.style is Style.VIRTUAL_HOST else host
         if operation.body == "stream" and not request.length_given:
@@ -169,16 +160,25 @@ class App:
             return page
         return None
 
-    def _also(self, caller: Caller, request: Request) -> Callable[[str, str, str, str | None], None]:
-        """What a call asks that concerns a second object: the source of a copy, one of many to delete."""
-
-        def may(operation: str, bucket_name: str, key: str, version_id: str | None) -> None:
-            bucket = self._service.store.head_bucket(bucket_name)
-            rules = self._service.rules.of(bucket)
-            restricted = caller.policies or rules.policy is not None
-            if bucket.owner == caller.account and not caller.anonymous and not restricted:
+    def _authorize(
+        self,
+        caller: Caller,
+        operation: str,
+        request: Request,
+        bucket_name: str,
+        key: str,
+        bucket: BucketRecord | None,
+        query: Mapping[str, str | None],
+    ) -> None:
+        """Refuses what the caller may not do."""
+        rules = self._service.rules.of(bucket) if bucket is not None else NO_RULES
+        if bucket is not None and bucket.owner == caller.account and caller.access_key_id:
+            judged = caller.policies or rules.policy is not None or caller.by_url
+            if not judged:
                 return
-            ask = access.Ask(
+        acl = self._object_acl(caller, operation, bucket, key, query.get("versionId"))
+        access.authorize(
+            access.Ask(
                 caller,
                 operation,
                 request,
@@ -186,10 +186,19 @@ class App:
                 bucket_name=bucket_name,
                 key=key,
                 rules=rules,
-                query={"versionId": version_id},
+                object_acl=acl,
+                query=query,
                 now_s=self._service.clock(),
             )
-            access.authorize(replace(ask, object_acl=self._object_acl(ask)))
+        )
+
+    def _also(self, caller: Caller, request: Request) -> Callable[[str, str, str, str | None], None]:
+        """What a call asks that concerns a second object: the source of a copy, one of many to delete."""
+
+        def may(operation: str, bucket_name: str, key: str, version_id: str | None) -> None:
+            bucket = self._service.store.head_bucket(bucket_name)
+            query = {"versionId": version_id}
+            self._authorize(caller, operation, request, bucket_name, key, bucket, query)
 
         return may
 
@@ -201,16 +210,16 @@ class App:
 
         return admit
 
-    def _object_acl(self, ask: access.Ask) -> str:
+    def _object_acl(
+        self, caller: Caller, operation: str, bucket: BucketRecord | None, key: str, version_id: str | None
+    ) -> str:
         """The object's own access list, where it can matter."""
-        bucket = ask.bucket
-        if bucket is None or not ask.key or not access.open_to_some(ask.operation):
+        if bucket is None or not key or not access.open_to_some(operation):
             return "default"
-        if bucket.owner == ask.caller.account and not ask.caller.anonymous:
+        if bucket.owner == caller.account and not caller.anonymous:
             return "default"
-        version_id = (ask.query or {}).get("versionId")
         try:
-            return self._service.store.head_object(bucket.name, ask.key, version_id).attributes.acl
+            return self._service.store.head_object(bucket.name, key, version_id).attributes.acl
         except (KeyMissing, VersionMissing, VersionIsMarker):
             return "default"
 

@@ -191,13 +191,18 @@ class Exchange:
             call = self._with_document(operation, call)
         if self._staged is not None and self._unwrap is None:
             _check_digests(self._staged, self.headers)
+        if call.rules.worm is None:
+            return self._handle(operation, call)
         with retained(call):
-            if self._staged is not None and self._store is not None:
-                reply = self._store(self._staged)
-            elif self._staged is not None:
-                reply = BODY_HANDLERS[operation.request].store(call, self._staged)
-            else:
-                reply = HANDLERS[operation.request](call)
+            return self._handle(operation, call)
+
+    def _handle(self, operation: Operation, call: Call[Any]) -> Reply:
+        if self._staged is None:
+            reply = HANDLERS[operation.request](call)
+        elif self._store is not None:
+            reply = self._store(self._staged)
+        else:
+            reply = BODY_HANDLERS[operation.request].store(call, self._staged)
         return reply if isinstance(reply, Reply) else Reply(reply)
 
     def _with_document(self, operation: Operation, call: Call[Any]) -> Call[Any]:
@@ -228,7 +233,8 @@ class Exchange:
         )
 
     def _base_headers(self) -> dict[str, str]:
-        return {**base_headers(self.request_id, self._service.clock()), **self.extra_headers}
+        headers = base_headers(self.request_id, self._service.clock())
+        return {**headers, **self.extra_headers} if self.extra_headers else headers
 
     def _refuse(self, error: ServiceError, *, close: bool = False) -> Response:
         host = self.request.headers.get("host", "")

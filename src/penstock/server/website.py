@@ -78,7 +78,7 @@ def _error_page(website: Website, store: Store, bucket: str, base: Mapping[str, 
         return None
     try:
         with store.get_object(bucket, website.error.key) as found:
-            if found.record.kind is ObjectKind.SYMLINK:
+            if found.record.kind is ObjectKind.SYMLINK or found.record.attributes.acl == "private":
                 return None
             kind = found.record.attributes.content_type or "text/html"
             return Response(website.error.status or 404, {**base, "content-type": kind}, found.read())

@@ -42,6 +42,8 @@ def readable(attributes: Attributes, now_s: float) -> bool:
 
 def restore_info(attributes: Attributes, now_s: float) -> str | None:
     """The value of ``x-oss-restore``; None where nothing was restored, or no longer is."""
+    if _UNTIL not in attributes.extra:
+        return None
     ready_s, until_s = _times(attributes)
     if now_s >= until_s:
         return None
