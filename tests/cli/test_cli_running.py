@@ -47,7 +47,7 @@ def test_ls_shows_what_runs_and_how_far_it_is(copying, run):
 @pytest.mark.parametrize("named", ["by id", "by address"])
 def test_stop_keeps_what_oss_has_and_resume_goes_on(copying, world, run, named):
     id_ = listed(run)[0]["id"]
-    result = run("uploads", "stop", id_ if named == "by id" else "oss://bucket/big.bin")
+    result = run("uploads", "abort", id_ if named == "by id" else "oss://bucket/big.bin")
     assert result.exit_code == 0, result.output
     assert "256.0 KiB of 768.0 KiB are kept" in result.stdout
     _, err = copying.communicate(timeout=PATIENCE_S)
@@ -82,7 +82,7 @@ def test_limit_sets_the_speed_and_lifts_it(copying, run):
     assert run("uploads", "limit", "oss://bucket/big.bin", "fast").exit_code != 0
 
 
-@pytest.mark.parametrize("verb", ["stop", "drain", "limit"])
+@pytest.mark.parametrize("verb", ["abort", "drain", "limit"])
 def test_what_does_not_run_cannot_be_stopped(world, run, verb):
     words = ["uploads", verb, "oss://bucket/nothing", *(["1M"] if verb == "limit" else [])]
     result = run(*words)

@@ -66,11 +66,12 @@ def test_every_command_has_help(run, name):
     assert f"penstock {name}" in result.output
 
 
-@pytest.mark.parametrize("name", ["ls", "show", "resume", "cancel", "abort", "clean"])
+@pytest.mark.parametrize("name", ["ls", "show", "resume", "abort", "drain", "limit", "cancel", "clean"])
 def test_every_command_about_uploads_has_help(run, name):
     result = run("uploads", name, "--help")
     assert result.exit_code == 0
 
 
-def test_the_help_of_abort_says_that_it_cancels(run):
-    assert "cannot be resumed" in run("uploads", "abort", "--help").output
+def test_aborting_keeps_and_cancelling_does_not(run):
+    assert "can be resumed" in run("uploads", "abort", "--help").output
+    assert "cannot be resumed" in run("uploads", "cancel", "--help").output

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 PART_BYTES = 128 * 1024
 
 
@@ -99,14 +97,21 @@ def test_resume_refuses_a_changed_file_and_keep_matching_takes_it(world, run):
     assert world.read("big.bin") == data
 
 
-@pytest.mark.parametrize("verb", ["cancel", "abort"])
-def test_cancel_leaves_nothing_at_oss_and_no_journal(world, run, verb):
+def test_cancel_leaves_nothing_at_oss_and_no_journal(world, run):
     halted(world)
-    result = run("uploads", verb, the_id(run), "-f")
+    result = run("uploads", "cancel", the_id(run), "-f")
     assert result.exit_code == 0
     assert "nothing of it is left" in result.stdout
     assert world.uploads() == []
     assert run("uploads", "ls").stdout == ""
+
+
+def test_aborting_what_does_not_run_says_so_and_keeps_it(world, run):
+    halted(world)
+    result = run("uploads", "abort", the_id(run))
+    assert result.exit_code == 1
+    assert "nothing that runs now" in result.stderr
+    assert len(world.uploads()) == 1
 
 
 def test_cancel_asks_and_does_nothing_when_nobody_answers(world, run):

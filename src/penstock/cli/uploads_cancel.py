@@ -48,8 +48,7 @@ def command(options: Options, upload: str, upload_id: str | None, sure: bool) ->
     there are none, the downloads of it.
 
     One that runs in another process is stopped there first. This is the call that OSS names
-    AbortMultipartUpload, so `uploads abort` is the same command. To stop an upload and keep it, press Ctrl-C
-    where it runs, or use `uploads stop`.
+    AbortMultipartUpload. To stop an upload and keep it, press Ctrl-C where it runs, or use `uploads abort`.
     """
     running = running_like(upload) if upload_id is None else []
     if running:
