@@ -5,6 +5,11 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("penstock", deadline=None)
+settings.load_profile("penstock")
 
 PATIENCE_S = 20.0
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.version import VERSION
 
 if TYPE_CHECKING:
-    from penstock.client.aio import AsyncClient, AsyncObjectBody, AsyncTransfer
+    from penstock.client.aio import AsyncClient, AsyncObjectBody
     from penstock.client.aio_group import AsyncGroup
+    from penstock.client.aio_transfer import AsyncTransfer
     from penstock.client.call import Call
     from penstock.client.client import Client
     from penstock.client.control import RunningTransfer, running_transfers
@@ -76,8 +77,9 @@ __version__ = VERSION
 
 # Each name is imported when it is first asked for: `penstock --help` needs none of them.
 _PLACES = {
-    "penstock.client.aio": "AsyncClient AsyncObjectBody AsyncTransfer",
+    "penstock.client.aio": "AsyncClient AsyncObjectBody",
     "penstock.client.aio_group": "AsyncGroup",
+    "penstock.client.aio_transfer": "AsyncTransfer",
     "penstock.client.call": "Call",
     "penstock.client.client": "Client",
     "penstock.client.control": "RunningTransfer running_transfers",

@@ -220,3 +220,17 @@ def test_encoding_type_is_echoed_and_applied_to_keys(bucket: Desk) -> None:
     answer = bucket("POST", "/photos/a%20b?uploads&encoding-type=url")
     assert (answer.element("EncodingType"), answer.element("Key")) == ("url", "a%20b")
     assert bucket("POST", "/photos/a?uploads&encoding-type=rot13").code == "InvalidArgument"
+
+
+def test_encryption_is_decided_when_an_upload_begins_and_not_later(bucket: Desk) -> None:
+    kms = {"x-oss-server-side-encryption": "KMS"}
+    begun = bucket("POST", "/photos/a?uploads", **kms)
+    assert begun.headers["x-oss-server-side-encryption-key-id"]
+    upload = begun.element("UploadId")
+    part = f"/photos/a?partNumber=1&uploadId={upload}"
+    assert bucket("PUT", part, b"x", **kms).code == "InvalidArgument"
+    assert bucket("PUT", part, b"x").headers["x-oss-server-side-encryption"] == "KMS"
+    whole = {"x-oss-complete-all": "yes"}
+    assert bucket("POST", f"/photos/a?uploadId={upload}", **whole, **kms).code == "InvalidArgument"
+    assert bucket("POST", f"/photos/a?uploadId={upload}", **whole).status == 200
+    assert bucket("HEAD", "/photos/a").headers["x-oss-server-side-encryption"] == "KMS"

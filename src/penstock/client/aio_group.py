@@ -7,7 +7,7 @@ import os
 from types import TracebackType
 from typing import Self, Unpack
 
-from penstock.client.aio import AsyncTransfer
+from penstock.client.aio_transfer import AsyncTransfer
 from penstock.client.copies import CopyOptions
 from penstock.client.downloads import DownloadOptions
 from penstock.client.group import Group, raise_first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import msgspec
 
@@ -70,10 +71,7 @@ def initiate(call: Call[InitiateMultipartUpload]) -> Reply:
 def accept_part(call: Call[UploadPart]) -> Acceptance:
     asked = call.asked
     _check_number(asked.number)
-    for name in ("x-oss-server-side-encryption", "x-oss-server-side-data-encryption"):
-        if name in call.http.headers:
-            # How the object is encrypted was decided when its upload began.
-            raise fault("InvalidArgument", ArgumentName=name, ArgumentValue=call.http.headers[name])
+    _refuse_encryption(call)
     call.store.head_upload(asked.bucket, asked.key, asked.upload_id)
     arriving = call.service.arriving
     arriving.begin(asked.upload_id)
@@ -126,6 +124,7 @@ def upload_part_copy(call: Call[UploadPartCopy]) -> UploadPartCopyResult:
 
 def complete(call: Call[CompleteMultipartUpload]) -> Reply:
     asked = call.asked
+    _refuse_encryption(call)
     encoding_type = url_encoding(asked.encoding_type)
     acl = object_acl(asked.acl)
     wanted = callback.read(asked.callback, asked.callback_var)
@@ -257,6 +256,13 @@ def _listed_parts(asked: CompleteMultipartUpload) -> list[tuple[int, str]] | Non
             ec="0042-00000216",
         )
     return None
+
+
+def _refuse_encryption(call: Call[Any]) -> None:
+    """How the object is encrypted was decided when its upload began."""
+    for name in ("x-oss-server-side-encryption", "x-oss-server-side-data-encryption"):
+        if name in call.http.headers:
+            raise fault("InvalidArgument", ArgumentName=name, ArgumentValue=call.http.headers[name])
 
 
 def _check_number(number: int) -> None:

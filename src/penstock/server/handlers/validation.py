@@ -91,6 +91,9 @@ def https_configuration(_: Call[Any], given: HttpsConfiguration) -> HttpsConfigu
 def encryption(_: Call[Any], given: Encryption) -> Encryption:
     if given.algorithm not in ENCRYPTIONS:
         raise fault("InvalidEncryptionAlgorithmError")
+    if given.key_id and given.algorithm != "KMS":
+        raise fault("InvalidArgument", message="Only KMS takes a key.", ArgumentName="KMSMasterKeyID")
+    # How KMS encrypts the data is left aside where KMS does not.
     return given if given.algorithm == "KMS" else Encryption(algorithm=given.algorithm)
 
 

@@ -1,0 +1,131 @@
+"""A transfer for asyncio, and how a task waits for what runs on threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from penstock.client.call import Call
+from penstock.client.outcome import Outcome
+from penstock.client.transfer import Transfer
+from penstock.transfer.outcome import CleanUp, Stored
+from penstock.transfer.progress import Progress
+
+
+class AsyncTransfer:
+    """As `Transfer`, awaited. Cancelling a task that awaits the result aborts the transfer."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+
+    async def result(self) -> Stored:
+        """Wait for the end and return what was stored; raises as `Transfer.result`."""
+        await self._ended()
+        return self._transfer.result(0)
+
+    async def outcome(self) -> Outcome[Stored]:
+        """Wait for the end and tell it, without raising."""
+        await self._ended()
+        return self._transfer.outcome(0)
+
+    async def cancel(self, timeout_s: float | None = 60.0) -> CleanUp:
+        """As `Transfer.cancel`."""
+        return await asyncio.to_thread(self._transfer.cancel, timeout_s)
+
+    def abort(self, reason: str = "abort") -> None:
+        """As `Transfer.abort`; it does not wait, so it is not awaited."""
+        self._transfer.abort(reason)
+
+    def drain(self, timeout_s: float = 30.0) -> None:
+        """As `Transfer.drain`; it does not wait, so it is not awaited."""
+        self._transfer.drain(timeout_s)
+
+    def done(self) -> bool:
+        """True once it has ended and is quiet."""
+        return self._transfer.done()
+
+    async def wait_until_quiet(self) -> None:
+        """Wait for the end, however it comes; cancelling the task does not cut this short."""
+        await quiet(self._transfer, asyncio.get_running_loop())
+
+    @property
+    def bandwidth_limit_bytes_s(self) -> float | None:
+        """As `Transfer.bandwidth_limit_bytes_s`."""
+        return self._transfer.bandwidth_limit_bytes_s
+
+    @bandwidth_limit_bytes_s.setter
+    def bandwidth_limit_bytes_s(self, bytes_s: float | None) -> None:
+        self._transfer.bandwidth_limit_bytes_s = bytes_s
+
+    @property
+    def progress(self) -> Progress:
+        """As `Transfer.progress`."""
+        return self._transfer.progress
+
+    @property
+    def upload_id(self) -> str | None:
+        """As `Transfer.upload_id`."""
+        return self._transfer.upload_id
+
+    @property
+    def resume_token(self) -> str | None:
+        """As `Transfer.resume_token`."""
+        return self._transfer.resume_token
+
+    async def _ended(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await done(self._transfer, loop)
+        except asyncio.CancelledError:
+            self._transfer.abort("cancelled")
+            await quiet(self._transfer, loop)
+            raise
+
+
+async def quiet(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop) -> None:
+    """Wait for the end of what was aborted, which is near; further cancellations do not cut this short."""
+    while not running.done():
+        try:
+            await done(running, loop)
+        except asyncio.CancelledError:
+            continue
+
+
+def done(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    """A future of the loop that is done when the other is; cancelling it does nothing to the other."""
+    done: asyncio.Future[None] = loop.create_future()
+    ends = _ENDS.get(loop)
+    if ends is None:
+        ends = _ENDS[loop] = _Ends()
+    running.add_done_callback(lambda _: ends.tell(done, loop))
+    return done
+
+
+class _Ends:
+    """What has ended on other threads and a loop does not know yet: it is woken once for all of them."""
+
+    def __init__(self) -> None:
+        self._ended: deque[asyncio.Future[None]] = deque()
+        self._woken = False
+
+    def tell(self, done: asyncio.Future[None], loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop end a future of its own; from any thread."""
+        self._ended.append(done)
+        if not self._woken:
+            self._woken = True
+            try:
+                loop.call_soon_threadsafe(self._pass_on)
+            except RuntimeError:  # the loop is closed; nobody waits any more
+                pass
+
+    def _pass_on(self) -> None:
+        self._woken = False  # first, so that what ends from here on wakes the loop again
+        while self._ended:
+            done = self._ended.popleft()
+            if not done.done():
+                done.set_result(None)
+
+
+_ENDS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Ends] = WeakKeyDictionary()
