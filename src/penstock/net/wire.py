@@ -36,6 +36,7 @@ _LEAST_SLICE_BYTES = 1_048_576
 _MOST_SLICE_BYTES = 8_388_608
 _SLOW_BYTES_PER_S = 4e8
 _FAST_BYTES_PER_S = 1.5e9
+_QUICK_LOW_WATER_BYTES = 1_048_576
 
 _KERNEL_TIMEOUTS = sys.platform != "win32"
 # Windows has the options too, but leaves a socket unusable after a send that timed out.
@@ -83,10 +84,12 @@ class Wire:
         sock: Connected or still to be connected; owned by the wire from here on.
     """
 
-    __slots__ = ("_attachment", "_poll", "_slice_bytes", "_users", "sock")
+    __slots__ = ("_attachment", "_is_quick", "_low_water_bytes", "_poll", "_slice_bytes", "_users", "sock")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, not_sent_low_water_bytes: int = 0) -> None:
         self.sock = sock
+        self._low_water_bytes = not_sent_low_water_bytes
+        self._is_quick = False
         self._attachment: Attachment | None = None
         self._users: set[str] = set()
         self._poll: select.poll | None = None
@@ -145,11 +148,21 @@ class Wire:
         begun = time.perf_counter()
         sent = self._send(memoryview(data)[: self._slice_bytes])
         bytes_per_s = sent / (time.perf_counter() - begun)
+        if (bytes_per_s > _FAST_BYTES_PER_S) is not self._is_quick:
+            self._set_low_water(is_quick=not self._is_quick)
         if bytes_per_s < _SLOW_BYTES_PER_S:
             self._slice_bytes = min(self._slice_bytes * 4, _MOST_SLICE_BYTES)
         elif bytes_per_s > _FAST_BYTES_PER_S:
             self._slice_bytes = max(self._slice_bytes // 2, _LEAST_SLICE_BYTES)
         return sent
+
+    def _set_low_water(self, *, is_quick: bool) -> None:
+        """A peer that takes more than the low water in a fraction of a millisecond may have more waiting."""
+        self._is_quick = is_quick
+        if 0 < self._low_water_bytes < _QUICK_LOW_WATER_BYTES and _NOT_SENT_LOW_WATER is not None:
+            low_water_bytes = _QUICK_LOW_WATER_BYTES if is_quick else self._low_water_bytes
+            with suppress(OSError):
+                self.sock.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOW_WATER, low_water_bytes)
 
     def _send(self, data: Buffer) -> int:
         try:
@@ -194,7 +207,7 @@ def new_wire(family: int, *, source_address: str | None = None, not_sent_low_wat
     except BaseException:
         sock.close()
         raise
-    return Wire(sock)
+    return Wire(sock, not_sent_low_water_bytes)
 
 
 def wait_for_any(wires: list[Wire], timeout_s: float) -> list[Wire]:
