@@ -16,7 +16,7 @@ from typing import Final
 
 from penstock.errors import ServiceError
 from penstock.protocol.error_codes import ERROR_CODES
-from penstock.protocol.xml import XmlUnreadable, parse
+from penstock.protocol.xml import XmlUnreadable, escaped, parse
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """No error document is larger; what is, is not read."""
@@ -24,10 +24,6 @@ MAX_ERROR_BYTES: Final = 64 * 1024
 _RETRYABLE_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 _CODE_OF_EC = {entry.ec: code for code, entry in ERROR_CODES.items() if entry.ec}
 _FIXED_ELEMENTS: Final = ("Code", "Message", "RequestId", "HostId", "EC", "RecommendDoc")
-_ESCAPES: Final = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
-    | {chr(number): f"&#{number};" for number in range(32) if chr(number) not in "\t\n\r"}
-)
 _TOKEN: Final = re.compile(r"(security-token[:=])[^\n&]+")
 
 
@@ -168,7 +164,7 @@ def error_xml(error: ServiceError, *, request_id: str = "", host_id: str = "") -
     if error.ec:
         elements["EC"] = error.ec
         elements["RecommendDoc"] = f"https://api.aliyun.com/troubleshoot?q={error.ec}"
-    lines = [f"  <{name}>{text.translate(_ESCAPES)}</{name}>" for name, text in elements.items()]
+    lines = [f"  <{name}>{escaped(text)}</{name}>" for name, text in elements.items()]
     document = ['<?xml version="1.0" encoding="UTF-8"?>', "<Error>", *lines, "</Error>", ""]
     return "\n".join(document).encode("utf-8", "replace")
 

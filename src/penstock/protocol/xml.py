@@ -117,7 +117,12 @@ def _rewrap(pieces: list[str], opened: tuple[str, ...], wanted: tuple[str, ...])
 def _text(item: Any, child: _Child, url: bool) -> str:
     assert child.form is not None
     text = child.form.to_text(item)
-    return (percent.encode(text) if url and child.url else text).translate(_ESCAPES)
+    return escaped(percent.encode(text) if url and child.url else text)
+
+
+def escaped(text: str) -> str:
+    """The text as the content of an element; characters that XML 1.0 forbids become references."""
+    return text.translate(_ESCAPES)
 
 
 def parse(body: bytes) -> Node:
