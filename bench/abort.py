@@ -29,7 +29,7 @@ import abort_peers
 import penstock
 import report
 import sink
-from penstock.client.retry import RetryBudget
+from penstock.client.sending.retry import RetryBudget
 from stall import full_backlog, silent, stalled
 
 _SETTLE_S = 0.008

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from penstock.client.aio import AsyncClient, AsyncObjectBody
     from penstock.client.aio_group import AsyncGroup
     from penstock.client.aio_transfer import AsyncTransfer
-    from penstock.client.call import Call
+    from penstock.client.calls.object_body import ObjectBody
+    from penstock.client.calls.presign import PresignedUrl
     from penstock.client.client import Client
-    from penstock.client.control import RunningTransfer, running_transfers
-    from penstock.client.control_messages import TransferEnd
-    from penstock.client.credentials import Credentials
-    from penstock.client.group import Group
-    from penstock.client.object_body import ObjectBody
-    from penstock.client.outcome import Outcome
-    from penstock.client.presign import PresignedUrl
-    from penstock.client.retry import RetryPolicy
-    from penstock.client.scope import abort_scope
-    from penstock.client.transfer import Transfer
+    from penstock.client.identity.credentials import Credentials
+    from penstock.client.running.control import RunningTransfer, running_transfers
+    from penstock.client.running.control_messages import TransferEnd
+    from penstock.client.running.transfer import Transfer
+    from penstock.client.sending.call import Call
+    from penstock.client.sending.outcome import Outcome
+    from penstock.client.sending.retry import RetryPolicy
+    from penstock.client.sending.scope import abort_scope
+    from penstock.client.transfers.group import Group
     from penstock.errors import (
         NOT_SENT,
         STOPPED_IN_FLIGHT,
@@ -80,18 +80,18 @@ _PLACES = {
     "penstock.client.aio": "AsyncClient AsyncObjectBody",
     "penstock.client.aio_group": "AsyncGroup",
     "penstock.client.aio_transfer": "AsyncTransfer",
-    "penstock.client.call": "Call",
+    "penstock.client.sending.call": "Call",
     "penstock.client.client": "Client",
-    "penstock.client.control": "RunningTransfer running_transfers",
-    "penstock.client.control_messages": "TransferEnd",
-    "penstock.client.credentials": "Credentials",
-    "penstock.client.group": "Group",
-    "penstock.client.object_body": "ObjectBody",
-    "penstock.client.outcome": "Outcome",
-    "penstock.client.presign": "PresignedUrl",
-    "penstock.client.retry": "RetryPolicy",
-    "penstock.client.scope": "abort_scope",
-    "penstock.client.transfer": "Transfer",
+    "penstock.client.running.control": "RunningTransfer running_transfers",
+    "penstock.client.running.control_messages": "TransferEnd",
+    "penstock.client.identity.credentials": "Credentials",
+    "penstock.client.transfers.group": "Group",
+    "penstock.client.calls.object_body": "ObjectBody",
+    "penstock.client.sending.outcome": "Outcome",
+    "penstock.client.calls.presign": "PresignedUrl",
+    "penstock.client.sending.retry": "RetryPolicy",
+    "penstock.client.sending.scope": "abort_scope",
+    "penstock.client.running.transfer": "Transfer",
     "penstock.errors": """
         NOT_SENT STOPPED_IN_FLIGHT Aborted ChecksumMismatch Committed
         Conflict ConnectFailed ConnectionLost CredentialsMissing Forbidden

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import penstock
+from penstock.server.http.response import Response
 from penstock.server.interceptor import Interceptor, Seen
-from penstock.server.response import Response
 from penstock.server.serve import LocalOss
 
 KEYS = ("tester", "not-a-secret")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import penstock
-from penstock.client.retry import RetryPolicy
+from penstock.client.sending.retry import RetryPolicy
 from penstock.server.serve import LocalOss
 
 PROMPT_S = 1.0

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import penstock
-from penstock.client.buckets import BucketCalls
-from penstock.client.described import DescriptionCalls
-from penstock.client.listing import ListingCalls
-from penstock.client.multipart import MultipartCalls
-from penstock.client.objects import ObjectCalls
-from penstock.client.presign import PresignCalls
+from penstock.client.calls.buckets import BucketCalls
+from penstock.client.calls.described import DescriptionCalls
+from penstock.client.calls.listing import ListingCalls
+from penstock.client.calls.multipart import MultipartCalls
+from penstock.client.calls.objects import ObjectCalls
+from penstock.client.calls.presign import PresignCalls
 
 DATA = bytes(range(256)) * 2000
 

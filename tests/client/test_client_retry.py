@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import penstock
-from penstock.client.retry import RetryBudget, RetryPolicy, may_retry
+from penstock.client.sending.retry import RetryBudget, RetryPolicy, may_retry
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 YES, NO, UNKNOWN = penstock.Committed.YES, penstock.Committed.NO, penstock.Committed.UNKNOWN

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.client.config_file import Profile, aliyun_profile, ossutil_profile
+from penstock.client.identity.config_file import Profile, aliyun_profile, ossutil_profile
 from penstock.errors import CredentialsMissing, InvalidInput
 
 SECRET = "s3cr3tS3cr3tS3cr3t"

@@ -19,10 +19,10 @@ import msgspec
 import pytest
 
 import penstock
-from penstock.client import control, registry
-from penstock.client import control_server as server
-from penstock.client.control import running_transfers
-from penstock.client.control_messages import MAX_REQUEST_BYTES, ControlAnswer, ControlRequest, line
+from penstock.client.running import control, registry
+from penstock.client.running import control_server as server
+from penstock.client.running.control import running_transfers
+from penstock.client.running.control_messages import MAX_REQUEST_BYTES, ControlAnswer, ControlRequest, line
 from penstock.files.process import is_running, process_started
 from penstock.files.state_dir import StateDir
 
@@ -451,7 +451,7 @@ def test_a_state_directory_that_cannot_be_written_keeps_nobody_from_uploading(
 def test_a_forked_process_leaves_the_transfers_of_its_parent_alone(programs, oss_bucket, oss_faults, held):
     text = """
         transfer = client.upload(bytes(900_000), url, part_bytes=102_400)
-        from penstock.client.control import running_transfers
+        from penstock.client.running.control import running_transfers
         while not [one for one in running_transfers() if not one.unreachable]:
             pass
         child = os.fork()

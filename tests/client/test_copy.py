@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 import penstock
-from penstock.client import copies
-from penstock.client.requester import Requester
+from penstock.client.sending.requester import Requester
+from penstock.client.transfers import copies
 from penstock.protocol.crc64 import crc64
 from penstock.protocol.operations.multipart import UploadPartCopyResult
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from penstock.client.cached_credentials import CachedCredentials
-from penstock.client.credentials import (
+from penstock.client.identity.cached_credentials import CachedCredentials
+from penstock.client.identity.credentials import (
     ConfigFileCredentials,
     Credentials,
     EnvironmentCredentials,

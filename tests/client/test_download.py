@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 import penstock
-from penstock.client import partial_file
+from penstock.client.transfers import partial_file
 from penstock.files import target as target_module
 from penstock.protocol.crc64 import crc64
 from penstock.testing.fault import Fault

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from penstock.client.credentials import Credentials
-from penstock.client.settings import Settings, resolve_settings
+from penstock.client.identity.credentials import Credentials
+from penstock.client.identity.settings import Settings, resolve_settings
 from penstock.errors import CredentialsMissing, InvalidInput
 from penstock.protocol.endpoint import Endpoint, Style
 

@@ -272,7 +272,7 @@ def test_a_journal_tells_no_secret_and_is_private(here, oss_env, oss_faults, url
     assert left.path.parent.stat().st_mode & 0o777 == 0o700
     token = transfer.resume_token
     assert oss_env["OSS_ACCESS_KEY_SECRET"] not in token
-    assert str(file.path) not in repr(penstock.client.uploads.tokens.decode(token))
+    assert str(file.path) not in repr(penstock.client.transfers.uploads.tokens.decode(token))
 
 
 def test_a_torn_journal_is_read_up_to_its_tear(here, oss_bucket, oss_faults, url, file):

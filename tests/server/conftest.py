@@ -11,7 +11,7 @@ import pytest
 from penstock.server.app import App
 from penstock.server.call import Service
 from penstock.server.connection import Patience
-from penstock.server.gate import Gate
+from penstock.server.guard.gate import Gate
 from penstock.server.serve import LocalOss
 from penstock.server.store import LocalStore
 

@@ -11,11 +11,11 @@ from penstock.protocol.percent import format_query, parse_query
 from penstock.protocol.signature_v1 import authorization_v1
 from penstock.protocol.signature_v4 import authorization_v4, presigned_query_v4
 from penstock.protocol.signing import Credentials
-from penstock.server.accounts import User
 from penstock.server.app import App
 from penstock.server.call import Service
-from penstock.server.request import Request
-from penstock.server.response import ObjectBody, Response
+from penstock.server.guard.accounts import User
+from penstock.server.http.request import Request
+from penstock.server.http.response import ObjectBody, Response
 
 USERS = {"ak": "sk", "second": "other-secret"}
 OTHERS = {"other": User("other-account-secret", account="2000000000000002")}

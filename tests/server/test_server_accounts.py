@@ -9,9 +9,9 @@ import pytest
 from server_desk import KEYS, NOW, Answer, Credentials, Desk, read
 
 from penstock.protocol import dates
-from penstock.server.policy import read_policy
-from penstock.server.request import Request
-from penstock.server.sts import signature
+from penstock.server.guard.policy import read_policy
+from penstock.server.guard.sts import signature
+from penstock.server.http.request import Request
 
 OTHER = Credentials("other", "other-account-secret")
 ACCOUNT = "1000000000000001"

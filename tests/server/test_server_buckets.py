@@ -7,7 +7,7 @@ import base64
 import pytest
 from server_desk import Desk, read
 
-from penstock.server.request import Request
+from penstock.server.http.request import Request
 
 
 def test_buckets_are_made_listed_and_deleted(desk: Desk) -> None:

@@ -21,11 +21,11 @@ from penstock.errors import InvalidInput, StoreError
 from penstock.protocol.crc64 import crc64
 from penstock.server.connection import Patience
 from penstock.server.exchange import Exchange
+from penstock.server.http.response import Response
+from penstock.server.http.stream import Stream
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
-from penstock.server.response import Response
 from penstock.server.serve import LocalOss
 from penstock.server.store.blobs import LocalStagedBlob
-from penstock.server.stream import Stream
 
 Serve = Callable[..., tuple[LocalOss, Wire]]
 

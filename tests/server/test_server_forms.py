@@ -17,7 +17,7 @@ from penstock.protocol import dates
 from penstock.protocol.signature_v1 import form_signature_v1
 from penstock.protocol.signature_v4 import form_signature_v4
 from penstock.server.form import FormReader
-from penstock.server.request import Request
+from penstock.server.http.request import Request
 
 BOUNDARY = "----b0undary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

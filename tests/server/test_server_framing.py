@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.chunked import ChunkedDecoder, ChunksInvalid
-from penstock.server.head import HeadInvalid, read_head
-from penstock.server.response import Response
-from penstock.server.wire import response_head
+from penstock.server.http.chunked import ChunkedDecoder, ChunksInvalid
+from penstock.server.http.head import HeadInvalid, read_head
+from penstock.server.http.response import Response
+from penstock.server.http.wire import response_head
 
 
 def head(*lines: str, first: str = "PUT /b/k?x=1 HTTP/1.1") -> bytes:

@@ -11,7 +11,7 @@ from penstock.errors import CredentialsMissing, InvalidInput
 from penstock.protocol.percent import format_query
 from penstock.protocol.signature_v1 import presigned_query_v1
 from penstock.protocol.signing import Credentials
-from penstock.server.keys import DEVELOPMENT_SECRET, check_keys, decide_keys, is_loopback
+from penstock.server.guard.keys import DEVELOPMENT_SECRET, check_keys, decide_keys, is_loopback
 
 STRANGER = Credentials("nobody", "sk")
 WRONG_SECRET = Credentials("ak", "not the secret")

@@ -15,7 +15,7 @@ from server_desk import NOW, USERS, Desk, read
 from penstock.protocol.crc64 import crc64
 from penstock.protocol.dates import to_http
 from penstock.server.app import App
-from penstock.server.gate import Gate
+from penstock.server.guard.gate import Gate
 from penstock.server.handlers.ranges import ByteRange, wanted_range
 
 

@@ -15,9 +15,9 @@ from server_desk import Wire, receive
 
 from penstock.errors import InvalidInput
 from penstock.server.access_log import shown_query
-from penstock.server.accounts import User
-from penstock.server.bounds import Limits, Patience
 from penstock.server.config_file import read_settings
+from penstock.server.guard.accounts import User
+from penstock.server.http.bounds import Limits, Patience
 from penstock.server.metrics import Metrics
 from penstock.server.serve import LocalOss
 

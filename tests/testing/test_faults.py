@@ -95,7 +95,7 @@ def test_a_cut_request_stores_nothing(oss_server, oss_client, oss_bucket, oss_fa
 
 
 def _put(bucket, data):
-    from penstock.client.body import MemoryBody
+    from penstock.client.sending.body import MemoryBody
     from penstock.protocol.operations.objects import PutObject, PutObjectResult
 
     return PutObject(bucket=bucket, key="k"), PutObjectResult, MemoryBody(data)

@@ -15,7 +15,7 @@ from penstock.transfer.progress import Progress
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.client.transfer import Transfer
+    from penstock.client.running.transfer import Transfer
 
 _READ_BYTES = 1024 * 1024
 

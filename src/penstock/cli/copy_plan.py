@@ -232,7 +232,7 @@ class _Unfinished:
 
     def _is_alike(self, view: JournalView, copied: ObjectDescription | None = None) -> bool:
         """Whether it was begun with these options; ``copied`` is the object that a copy reads."""
-        from penstock.client.upload_calls import OWNERSHIP_METADATA
+        from penstock.client.transfers.upload_calls import OWNERSHIP_METADATA
 
         wanted = self._options.object_options
         begun = view.intent.options

@@ -124,7 +124,7 @@ class CopyRun:
 
     def carry_out(self, client: Client, meter: Meter, jobs: Iterator[CopyJob]) -> int:
         """Copy; returns the exit code, or raises `Interrupted` once all has been said."""
-        from penstock.client.scope import abort_scope
+        from penstock.client.sending.scope import abort_scope
 
         begun_s = time.monotonic()
         with abort_scope() as scope, Interruption(lambda: scope.abort("interrupt")) as interruption:

@@ -161,7 +161,7 @@ class Story:
     def tell(self, scratch: Path) -> None:
         """Run it; ``scratch`` is an empty directory."""
         from penstock.client.client import Client
-        from penstock.client.credentials import Credentials
+        from penstock.client.identity.credentials import Credentials
         from penstock.net.settings import NetSettings
         from penstock.server.serve import LocalOss
 

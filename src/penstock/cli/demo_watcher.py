@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from urllib.parse import parse_qs
 
+from penstock.server.http.response import Response
 from penstock.server.interceptor import Interceptor, Seen
-from penstock.server.response import Response
 
 
 class Watcher(Interceptor):

@@ -79,7 +79,7 @@ def open_client(options: Options, *, endpoint: str | None = None, region: str | 
     """
     # A client takes a third of a second to import; a command that needs none does not wait for it.
     from penstock.client.client import Client
-    from penstock.client.credentials import Credentials
+    from penstock.client.identity.credentials import Credentials
 
     credentials = None
     if options.access_key_id or options.access_key_secret or options.sts_token:

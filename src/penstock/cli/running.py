@@ -14,14 +14,14 @@ from penstock.errors import InvalidInput
 from penstock.transfer import token as tokens
 
 if TYPE_CHECKING:
-    from penstock.client.control import RunningTransfer
-    from penstock.client.control_messages import TransferEnd
+    from penstock.client.running.control import RunningTransfer
+    from penstock.client.running.control_messages import TransferEnd
 
 
 def running_by_id() -> dict[str, RunningTransfer]:
     """All transfers of this user that run now, by their ids."""
     # It needs the client, which commands that do not ask for this need not import.
-    from penstock.client.control import running_transfers
+    from penstock.client.running.control import running_transfers
 
     return {found.transfer_id: found for found in running_transfers()}
 

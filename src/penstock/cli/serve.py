@@ -65,7 +65,7 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
     Keys are those of OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET; if they are not set, a pair for development
     that is printed, and accepted from this machine only.
     """
-    from penstock.server.keys import decide_keys
+    from penstock.server.guard.keys import decide_keys
     from penstock.server.serve import DEFAULT_BASE_HOSTS, ServerSettings, serve_forever
 
     if given["config_file"] is not None:

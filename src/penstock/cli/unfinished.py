@@ -11,7 +11,7 @@ from penstock.files.state_dir import StateDir
 from penstock.transfer import token as tokens
 
 if TYPE_CHECKING:
-    from penstock.client.journals import UnfinishedUpload
+    from penstock.client.running.journals import UnfinishedUpload
     from penstock.transfer.journal import JournalView
 
 SHOWN_ID_CHARACTERS = 8
@@ -25,7 +25,7 @@ def short_id(job_id: str) -> str:
 
 def open_uploads() -> list[UnfinishedUpload]:
     """The uploads of this user's journals that have not ended, oldest first; no keys are needed."""
-    from penstock.client.journals import Journals
+    from penstock.client.running.journals import Journals
 
     found = [upload for upload in Journals(StateDir()).unfinished() if _is_open(upload.view)]
     return sorted(found, key=lambda upload: upload.view.intent.started_at)

@@ -21,8 +21,8 @@ from penstock.transfer.outcome import CleanUp
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.client.control import RunningTransfer
-    from penstock.client.journals import UnfinishedUpload
+    from penstock.client.running.control import RunningTransfer
+    from penstock.client.running.journals import UnfinishedUpload
 
 _WORDS = {
     CleanUp.VERIFIED: "cancelled; nothing of it is left at OSS",

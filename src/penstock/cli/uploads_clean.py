@@ -19,7 +19,7 @@ from penstock.transfer.outcome import CleanUp
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.client.journals import UnfinishedUpload
+    from penstock.client.running.journals import UnfinishedUpload
     from penstock.protocol.urls import OssUrl
 
 

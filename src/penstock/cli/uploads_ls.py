@@ -16,8 +16,8 @@ from penstock.cli.unfinished import is_running, open_uploads, short_id
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.client.control import RunningTransfer
-    from penstock.client.journals import UnfinishedUpload
+    from penstock.client.running.control import RunningTransfer
+    from penstock.client.running.journals import UnfinishedUpload
     from penstock.protocol.urls import OssUrl
 
 

@@ -22,7 +22,7 @@ from penstock.transfer.journal import TransferKind
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.client.journals import UnfinishedUpload
+    from penstock.client.running.journals import UnfinishedUpload
 
 
 @oss_command("resume")

@@ -19,15 +19,15 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from penstock.client.aio_group import AsyncGroup
 from penstock.client.aio_transfer import AsyncTransfer, done, quiet
-from penstock.client.call import Call
-from penstock.client.caller import Caller
+from penstock.client.calls.caller import Caller
+from penstock.client.calls.object_body import CHUNK_BYTES, ObjectBody
 from penstock.client.client import Client
-from penstock.client.copies import CopyOptions
-from penstock.client.downloads import DownloadOptions
-from penstock.client.object_body import CHUNK_BYTES, ObjectBody
-from penstock.client.outcome import Outcome
-from penstock.client.part_source import UploadSource
-from penstock.client.uploads import ResumeOptions, UploadOptions
+from penstock.client.sending.call import Call
+from penstock.client.sending.outcome import Outcome
+from penstock.client.transfers.copies import CopyOptions
+from penstock.client.transfers.downloads import DownloadOptions
+from penstock.client.transfers.part_source import UploadSource
+from penstock.client.transfers.uploads import ResumeOptions, UploadOptions
 from penstock.transfer.outcome import Stored
 
 P = ParamSpec("P")

@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from penstock.client.aio_transfer import AsyncTransfer
-from penstock.client.copies import CopyOptions
-from penstock.client.downloads import DownloadOptions
-from penstock.client.group import Group, raise_first
-from penstock.client.outcome import Outcome
-from penstock.client.part_source import UploadSource
-from penstock.client.uploads import ResumeOptions, UploadOptions
+from penstock.client.sending.outcome import Outcome
+from penstock.client.transfers.copies import CopyOptions
+from penstock.client.transfers.downloads import DownloadOptions
+from penstock.client.transfers.group import Group, raise_first
+from penstock.client.transfers.part_source import UploadSource
+from penstock.client.transfers.uploads import ResumeOptions, UploadOptions
 from penstock.transfer.outcome import CleanUp, Stored
 from penstock.transfer.progress import Progress
 

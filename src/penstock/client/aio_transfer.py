@@ -7,9 +7,9 @@ from collections import deque
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from penstock.client.call import Call
-from penstock.client.outcome import Outcome
-from penstock.client.transfer import Transfer
+from penstock.client.running.transfer import Transfer
+from penstock.client.sending.call import Call
+from penstock.client.sending.outcome import Outcome
 from penstock.transfer.outcome import CleanUp, Stored
 from penstock.transfer.progress import Progress
 

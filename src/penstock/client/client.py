@@ -14,30 +14,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, Unpack
 
-from penstock.client.buckets import BucketCalls
-from penstock.client.cached_credentials import CachedCredentials
-from penstock.client.call import Call
-from penstock.client.credentials import Credentials, CredentialsProvider
-from penstock.client.described import DescriptionCalls
-from penstock.client.group import Group
-from penstock.client.journals import Journals
-from penstock.client.listing import ListingCalls
-from penstock.client.multipart import MultipartCalls
-from penstock.client.objects import ObjectCalls
-from penstock.client.outcome import Outcome
-from penstock.client.part_source import UploadSource
-from penstock.client.presign import PresignCalls
-from penstock.client.registry import registry_of
-from penstock.client.requester import Requester
-from penstock.client.retry import RetryPolicy
-from penstock.client.scope import PROCESS
-from penstock.client.settings import resolve_settings
-from penstock.client.signer import SignatureVersion, Signer
-from penstock.client.switch import Switch
-from penstock.client.transfers import TransferCalls
-from penstock.client.uploads import UploadOptions
-from penstock.client.waiting import HEARING_S
-from penstock.client.workers import Workers
+from penstock.client.calls.buckets import BucketCalls
+from penstock.client.calls.described import DescriptionCalls
+from penstock.client.calls.listing import ListingCalls
+from penstock.client.calls.multipart import MultipartCalls
+from penstock.client.calls.objects import ObjectCalls
+from penstock.client.calls.presign import PresignCalls
+from penstock.client.identity.cached_credentials import CachedCredentials
+from penstock.client.identity.credentials import Credentials, CredentialsProvider
+from penstock.client.identity.settings import resolve_settings
+from penstock.client.running.journals import Journals
+from penstock.client.running.registry import registry_of
+from penstock.client.sending.call import Call
+from penstock.client.sending.outcome import Outcome
+from penstock.client.sending.requester import Requester
+from penstock.client.sending.retry import RetryPolicy
+from penstock.client.sending.scope import PROCESS
+from penstock.client.sending.signer import SignatureVersion, Signer
+from penstock.client.sending.switch import Switch
+from penstock.client.sending.waiting import HEARING_S
+from penstock.client.sending.workers import Workers
+from penstock.client.transfers.group import Group
+from penstock.client.transfers.part_source import UploadSource
+from penstock.client.transfers.stopped import TransferCalls
+from penstock.client.transfers.uploads import UploadOptions
 from penstock.errors import CredentialsMissing, InvalidInput
 from penstock.files.state_dir import StateDir
 from penstock.net.errand import Errands

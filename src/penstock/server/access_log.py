@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from penstock.protocol import dates
-from penstock.server.request import Request
-from penstock.server.response import Response
+from penstock.server.http.request import Request
+from penstock.server.http.response import Response
 
 logger: Final = logging.getLogger("penstock.access")
 """Lines go to its handlers at level INFO; without one nothing is written, and nothing is spent."""

@@ -7,7 +7,7 @@ import os
 from penstock.errors import ServiceError
 from penstock.protocol import dates
 from penstock.protocol.error_table import error_header, error_xml
-from penstock.server.response import Response
+from penstock.server.http.response import Response
 
 
 def new_request_id(now_s: float) -> str:

@@ -20,18 +20,19 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Scope
 from penstock.protocol.operations.publishing import Website
 from penstock.protocol.percent import Query, parse_query
-from penstock.server import access, refusals, sts, website
-from penstock.server.accounts import Caller
+from penstock.server import refusals, website
 from penstock.server.answers import base_headers, error_response, new_request_id
 from penstock.server.call import Call, Service
-from penstock.server.cors import answer_headers
 from penstock.server.exchange import Buffer, Exchange
-from penstock.server.gate import Gate
+from penstock.server.guard import access, sts
+from penstock.server.guard.accounts import Caller
+from penstock.server.guard.cors import answer_headers
+from penstock.server.guard.gate import Gate
+from penstock.server.guard.rules import NO_RULES
 from penstock.server.handlers.attributes import check_version_id
-from penstock.server.request import Request
-from penstock.server.response import Response
+from penstock.server.http.request import Request
+from penstock.server.http.response import Response
 from penstock.server.routing import find_operation, lift_headers
-from penstock.server.rules import NO_RULES
 from penstock.server.store.faults import KeyMissing, VersionIsMarker, VersionMissing
 from penstock.server.store.records import BucketRecord
 

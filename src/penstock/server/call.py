@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 
 from penstock.protocol.operation import Request as Asked
 from penstock.protocol.operation import Result
-from penstock.server.accounts import Caller
 from penstock.server.arriving import Arriving
-from penstock.server.request import Request
-from penstock.server.response import ObjectBody
-from penstock.server.rules import NO_RULES, RuleBook, Rules
+from penstock.server.guard.accounts import Caller
+from penstock.server.guard.rules import NO_RULES, RuleBook, Rules
+from penstock.server.http.request import Request
+from penstock.server.http.response import ObjectBody
 from penstock.server.store.interface import StagedBlob, Store
 from penstock.server.store.records import BucketRecord
 

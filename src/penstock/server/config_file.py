@@ -39,9 +39,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from penstock.errors import InvalidInput, ServiceError
-from penstock.server.accounts import User
-from penstock.server.bounds import Limits, Patience
-from penstock.server.policy import read_policy
+from penstock.server.guard.accounts import User
+from penstock.server.guard.policy import read_policy
+from penstock.server.http.bounds import Limits, Patience
 from penstock.server.settings import DEFAULT_BASE_HOSTS, ServerSettings
 
 _TOP: Final[Mapping[str, type | tuple[type, ...]]] = {

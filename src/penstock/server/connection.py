@@ -16,20 +16,20 @@ from dataclasses import dataclass, field
 from penstock.protocol.error_table import fault
 from penstock.server import access_log
 from penstock.server.app import App
-from penstock.server.body_reader import BodyReader
-from penstock.server.bounds import Limits, Patience
-from penstock.server.chunked import ChunksInvalid
 from penstock.server.exchange import Exchange
-from penstock.server.head import END, MAX_HEAD_BYTES, Head, HeadInvalid, read_head
+from penstock.server.http.body_reader import BodyReader
+from penstock.server.http.bounds import Limits, Patience
+from penstock.server.http.chunked import ChunksInvalid
+from penstock.server.http.head import END, MAX_HEAD_BYTES, Head, HeadInvalid, read_head
+from penstock.server.http.request import Request
+from penstock.server.http.response import Response
+from penstock.server.http.sender import Sender
+from penstock.server.http.stream import Stream, StreamLost, StreamStalled
+from penstock.server.http.traffic import Pace
+from penstock.server.http.wire import body_bytes
+from penstock.server.http.workers import Workers
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
 from penstock.server.metrics import Metrics
-from penstock.server.request import Request
-from penstock.server.response import Response
-from penstock.server.sender import Sender
-from penstock.server.stream import Stream, StreamLost, StreamStalled
-from penstock.server.traffic import Pace
-from penstock.server.wire import body_bytes
-from penstock.server.workers import Workers
 
 SMALL_BODY_BYTES = 64 * 1024
 """Bodies up to this size are gathered before anything is done with them."""

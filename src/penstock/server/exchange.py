@@ -17,16 +17,16 @@ from penstock.protocol.operation import Operation, Result
 from penstock.protocol.operations.publishing import Website
 from penstock.protocol.xml import MAX_DOCUMENT_BYTES, XmlUnreadable
 from penstock.server import refusals
-from penstock.server.accounts import Caller
 from penstock.server.answers import base_headers, error_response
 from penstock.server.call import Call, Reply, Service
+from penstock.server.guard.accounts import Caller
 from penstock.server.handlers import BODY_HANDLERS, HANDLERS
 from penstock.server.handlers.worm import retained
-from penstock.server.request import Request
-from penstock.server.response import About, Response
+from penstock.server.http.request import Request
+from penstock.server.http.response import About, Response
+from penstock.server.http.traffic import bytes_per_s
 from penstock.server.store.faults import StoreFault
 from penstock.server.store.interface import StagedBlob
-from penstock.server.traffic import bytes_per_s
 from penstock.server.website import page_instead
 
 logger = logging.getLogger("penstock.server")

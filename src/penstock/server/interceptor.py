@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.server.request import Request
-from penstock.server.response import Response
+from penstock.server.http.request import Request
+from penstock.server.http.response import Response
 
 
 class ConnectionCut(Exception):

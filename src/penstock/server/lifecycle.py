@@ -18,10 +18,10 @@ import msgspec
 from penstock.errors import StoreError
 from penstock.protocol.operations.retention import Lifecycle, LifecycleRule
 from penstock.server.call import Service
+from penstock.server.guard.rules import read_document
 from penstock.server.handlers.lifecycle_rules import WARMTH
 from penstock.server.handlers.restoring import forgotten
 from penstock.server.handlers.worm import in_force
-from penstock.server.rules import read_document
 from penstock.server.store.faults import BucketMissing, ConfigMissing, KeyMissing
 from penstock.server.store.interface import Store
 from penstock.server.store.records import Attributes, ObjectRecord

@@ -8,13 +8,13 @@ import ssl
 from penstock.errors import InvalidInput
 from penstock.protocol.error_table import fault
 from penstock.server.app import App
-from penstock.server.bounds import Limits, Patience
 from penstock.server.connection import Connection, Shared
+from penstock.server.http.bounds import Limits, Patience
+from penstock.server.http.stream import Stream
+from penstock.server.http.wire import response_head
+from penstock.server.http.workers import Workers
 from penstock.server.interceptor import Interceptor
 from penstock.server.metrics import Metrics
-from penstock.server.stream import Stream
-from penstock.server.wire import response_head
-from penstock.server.workers import Workers
 
 WORKER_THREADS = 64
 _BACKLOG = 1024

@@ -27,13 +27,13 @@ from typing import Any, Self
 
 from penstock.errors import InvalidInput
 from penstock.server import access_log, postman
-from penstock.server.accounts import User
 from penstock.server.app import App
-from penstock.server.bounds import Limits, Patience
 from penstock.server.call import Service
-from penstock.server.gate import Gate
+from penstock.server.guard.accounts import User
+from penstock.server.guard.gate import Gate
+from penstock.server.guard.keys import check_keys, decide_keys
+from penstock.server.http.bounds import Limits, Patience
 from penstock.server.interceptor import Interceptor
-from penstock.server.keys import check_keys, decide_keys
 from penstock.server.lifecycle import LifecycleReport, Schedule, run_lifecycle
 from penstock.server.listen import Listener
 from penstock.server.metrics import Metrics

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from penstock.server.accounts import User
-from penstock.server.bounds import Limits, Patience
-from penstock.server.gate import DEFAULT_ACCOUNT
+from penstock.server.guard.accounts import User
+from penstock.server.guard.gate import DEFAULT_ACCOUNT
+from penstock.server.http.bounds import Limits, Patience
 from penstock.server.interceptor import Interceptor
 from penstock.server.listen import WORKER_THREADS
 from penstock.server.store import Durability

@@ -15,9 +15,9 @@ from typing import Final
 
 from penstock.errors import InvalidInput, StoreError
 from penstock.server.call import Service
+from penstock.server.http.workers import Workers
 from penstock.server.lifecycle import run_lifecycle
 from penstock.server.metrics import Metrics
-from penstock.server.workers import Workers
 
 _HEAD_S: Final = 10.0
 _LIMIT_BYTES: Final = 16 * 1024

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from penstock.errors import ServiceError
 from penstock.protocol import percent
 from penstock.protocol.operations.publishing import RoutingRedirect, RoutingRule, Website
-from penstock.server.response import Response
+from penstock.server.http.response import Response
 from penstock.server.store.faults import StoreFault
 from penstock.server.store.interface import Store
 from penstock.server.store.records import ObjectKind

@@ -10,8 +10,8 @@ from typing import Literal
 
 from penstock.errors import ServiceError
 from penstock.protocol.error_table import error_header, error_xml
+from penstock.server.http.response import Response
 from penstock.server.interceptor import ConnectionCut
-from penstock.server.response import Response
 from penstock.testing.moment import Moment
 from penstock.testing.served import ServedRequest
 

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from penstock.errors import ServiceError
+from penstock.server.http.response import Response
 from penstock.server.interceptor import Interceptor, Seen
-from penstock.server.response import Response
 from penstock.server.serve import DEFAULT_BASE_HOSTS
 from penstock.testing import fault as kinds
 from penstock.testing.fault import Fault, Forget, Point

@@ -142,8 +142,8 @@ def oss_faults(_oss_switchboard: Switchboard, _oss_housekeeper: Client) -> Itera
 
 def _new_client(server: LocalOss, access_key_id: str, state_dir: Path) -> Client:
     from penstock.client.client import Client
-    from penstock.client.credentials import Credentials
-    from penstock.client.retry import RetryPolicy
+    from penstock.client.identity.credentials import Credentials
+    from penstock.client.sending.retry import RetryPolicy
     from penstock.net.settings import NetSettings
 
     return Client(

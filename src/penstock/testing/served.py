@@ -9,7 +9,7 @@ from penstock.errors import InvalidInput, ServiceError
 from penstock.protocol.endpoint import split_target
 from penstock.protocol.operation import Scope
 from penstock.protocol.percent import parse_query
-from penstock.server.request import Request
+from penstock.server.http.request import Request
 from penstock.server.routing import find_operation
 
 

@@ -27,11 +27,11 @@ from penstock.protocol.operations.listing import Owner
 from penstock.protocol.operations.publishing import AccessMonitor, ResourceGroup, TransferAcceleration
 from penstock.protocol.operations.retention import Encryption
 from penstock.server.call import Call, Handler, Reply
+from penstock.server.guard.rules import write_document
 from penstock.server.handlers import validation
 from penstock.server.handlers.attributes import STORAGE_CLASSES, bucket_acl, moment
 from penstock.server.handlers.configurations import keep, kept_document
 from penstock.server.handlers.listing import page_size
-from penstock.server.rules import write_document
 from penstock.server.store.faults import BucketExists
 from penstock.server.store.records import BucketPage, BucketRecord
 

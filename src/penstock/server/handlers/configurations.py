@@ -2,7 +2,7 @@
 Configurations of buckets: checked, kept, answered, removed.
 
 Each is described by a `Kept`; the handlers are made of these descriptions. What they decide is enforced
-elsewhere: `penstock.server.access`, `cors`, `website`, `lifecycle` and the handlers of objects.
+elsewhere: `penstock.server.guard.access`, `cors`, `website`, `lifecycle` and the handlers of objects.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.operation import BucketRequest, Result
 from penstock.protocol.operations import access, publishing, retention
 from penstock.server.call import Call, Handler, Reply
+from penstock.server.guard.policy import read_policy
+from penstock.server.guard.rules import read_document, write_document
 from penstock.server.handlers import lifecycle_rules, validation
-from penstock.server.policy import read_policy
-from penstock.server.rules import read_document, write_document
 from penstock.server.store.faults import ConfigMissing
 
 

@@ -16,9 +16,9 @@ from penstock.protocol.operations.objects import PutObject
 from penstock.server import callback
 from penstock.server.call import Acceptance, BodyHandler, Call, Reply
 from penstock.server.form import FormReader
+from penstock.server.guard.post_policy import PostPolicy, read_post_policy
 from penstock.server.handlers.attributes import attributes_of, encryption_headers
 from penstock.server.handlers.worm import check_overwrite
-from penstock.server.post_policy import PostPolicy, read_post_policy
 from penstock.server.refusals import refusal_of_name
 from penstock.server.store.interface import StagedBlob
 from penstock.server.store.records import ObjectRecord

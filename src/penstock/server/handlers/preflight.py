@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.protocol.operations.access import OptionBucket, OptionObject, PreflightResult
 from penstock.server.call import Call, Handler
-from penstock.server.cors import preflight
+from penstock.server.guard.cors import preflight
 
 
 def answer(call: Call[OptionBucket]) -> PreflightResult:

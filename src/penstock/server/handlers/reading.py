@@ -14,11 +14,11 @@ from penstock.server.handlers.attributes import describe, moment
 from penstock.server.handlers.conditions import check_conditions
 from penstock.server.handlers.ranges import wanted_range
 from penstock.server.handlers.restoring import readable
-from penstock.server.response import ObjectBody
+from penstock.server.http.response import ObjectBody
+from penstock.server.http.traffic import bytes_per_s
 from penstock.server.store.faults import KeyMissing
 from penstock.server.store.interface import OpenObject
 from penstock.server.store.records import ObjectKind, ObjectRecord
-from penstock.server.traffic import bytes_per_s
 
 SMALL_BYTES = 64 * 1024
 """Up to this size the bytes are read with the record, and sent with the head in one piece."""

@@ -36,8 +36,8 @@ from penstock.protocol.operations.retention import (
 )
 from penstock.protocol.operations.settings import PutSymlink
 from penstock.server.call import Call, Handler
+from penstock.server.guard.rules import KeptWorm
 from penstock.server.handlers.configurations import drop, keep
-from penstock.server.rules import KeptWorm
 from penstock.server.store.faults import ConfigMissing, KeyMissing, VersionIsMarker, VersionMissing
 
 MOST_DAYS = 25_550

@@ -1,0 +1,1 @@
+"""The calls of OSS, each one request."""

@@ -1,0 +1,1 @@
+"""Where OSS is, and who asks."""

@@ -1,0 +1,1 @@
+"""Transfers that run in this process, and what other processes may do with them."""

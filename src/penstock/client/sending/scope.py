@@ -1,0 +1,86 @@
+"""
+What may be stopped together: request < transfer < group < client < process.
+
+Each scope is a latch; a call listens to all that hold it. The scopes around a piece of code travel in a
+context variable, so they hold for whatever it calls, for what it submits, and for its asyncio tasks.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from penstock.client.sending.deadline import ALARMS, Alarm
+from penstock.net.latch import Latch
+
+PROCESS = Latch()
+"""The scope of the whole process; once stopped, it stays so."""
+
+_AROUND: contextvars.ContextVar[tuple[Latch, ...]] = contextvars.ContextVar("penstock_scopes", default=())
+
+
+def scopes_around() -> tuple[Latch, ...]:
+    """The latches of all scopes that the running code stands in, outermost first."""
+    return _AROUND.get()
+
+
+@contextmanager
+def within(latch: Latch) -> Iterator[None]:
+    """Let ``latch`` hold whatever runs inside."""
+    token = _AROUND.set((*_AROUND.get(), latch))
+    try:
+        yield
+    finally:
+        _AROUND.reset(token)
+
+
+class abort_scope:  # noqa: N801 - it is used like a function, as in `with abort_scope():`
+    """
+    A scope for a block of code: what is begun inside can be stopped together.
+
+    Leaving the block by an exception aborts all that was begun inside and still runs, submitted calls
+    too. Leaving it normally lets them run, and calls off the deadline.
+
+    Args:
+        deadline_s: Seconds after which the scope aborts by itself; None for never.
+
+    Example:
+        with penstock.abort_scope(deadline_s=30) as scope:
+            client.put_object("bucket", "key", body)    # raises Aborted after 30 s
+    """
+
+    def __init__(self, *, deadline_s: float | None = None) -> None:
+        self._deadline_s = deadline_s
+        self._latch = Latch()
+        self._alarm: Alarm | None = None
+        self._token: contextvars.Token[tuple[Latch, ...]] | None = None
+
+    def abort(self, reason: str = "abort") -> None:
+        """Stop everything in this scope, now; from any thread, any number of times."""
+        self._latch.trip(reason)
+
+    @property
+    def aborted(self) -> bool:
+        """True once the scope was stopped, by whomever."""
+        return self._latch.tripped
+
+    def __enter__(self) -> abort_scope:
+        around = _AROUND.get()
+        self._latch = Latch(*around)
+        self._token = _AROUND.set((*around, self._latch))
+        if self._deadline_s is not None:
+            self._alarm = ALARMS.ring_in(self._deadline_s, lambda: self._latch.trip("deadline"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._alarm is not None:
+            self._alarm.call_off()
+            ALARMS.wake()
+        if self._token is not None:
+            _AROUND.reset(self._token)
+        if kind is not None:
+            self._latch.trip("exception")

@@ -1,0 +1,167 @@
+"""A transfer small enough for one request, behind the same handle as one in parts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import msgspec
+
+from penstock.client.sending.deadline import ALARMS, Alarm
+from penstock.client.sending.outcome import committed_by
+from penstock.client.sending.requester import Requester
+from penstock.client.transfers.upload_calls import UploadCalls
+from penstock.errors import Aborted, Committed, PenstockError
+from penstock.net.latch import Latch
+from penstock.protocol.urls import OssUrl
+from penstock.transfer.commands import Wait
+from penstock.transfer.events import Waited
+from penstock.transfer.journal import TransferKind
+from penstock.transfer.outcome import Outcome, OutcomeKind, Stored
+from penstock.transfer.progress import Progress
+from penstock.transfer.resolve import Proof, Resolution, Verdict
+
+SETTLE_S = 10.0
+"""How long an unanswered request may take to show itself."""
+
+
+class SingleRequest(ABC):
+    """
+    Makes a whole object with one request.
+
+    There is no UploadId and nothing to go on with: an aborted one is begun again.
+
+    Args:
+        requester: Carries out calls.
+        url: The object to be made.
+        total_bytes: Its length.
+        latch: What stops the transfer.
+        kind: What it is, for people.
+        on_progress: Called as bytes are sent and acknowledged.
+    """
+
+    upload_id: str | None = None
+    resume_token: str | None = None
+
+    def __init__(
+        self,
+        requester: Requester,
+        url: OssUrl,
+        total_bytes: int,
+        latch: Latch,
+        kind: TransferKind,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._requester = requester
+        self._url = url
+        self._total_bytes = total_bytes
+        self._latch = latch
+        self._kind = kind
+        self._on_progress = on_progress
+        self._alarm: Alarm | None = None
+        self._progress = Progress(total_bytes=total_bytes, parts_total=1)
+
+    @abstractmethod
+    def _send(self, latch: Latch) -> Stored:
+        """Carry out the request. Raises PenstockError."""
+
+    @abstractmethod
+    def _proof(self) -> Proof:
+        """By what the object is known to be the one that this request made."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Close what the transfer had open."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._progress
+
+    def abort(self, reason: str) -> None:
+        """Stop now."""
+        self._latch.trip(reason)
+
+    def drain(self, timeout_s: float) -> None:
+        """Let the one request finish, for at most so long."""
+        self._alarm = ALARMS.ring_in(timeout_s, lambda: self._latch.trip("drain"))
+
+    def cancel(self, reason: str = "cancel") -> None:
+        """Stop now; there is nothing to clean up."""
+        self._latch.trip(reason)
+
+    def run(self) -> Outcome:
+        """Send it."""
+        try:
+            with self._latch:
+                stored = self._send(self._latch)
+        except PenstockError as error:
+            aborted = isinstance(error, Aborted)
+            return Outcome(
+                kind=OutcomeKind.ABORTED if aborted else OutcomeKind.FAILED,
+                committed=committed_by(error),
+                progress=self._progress,
+                error=error,
+                reason=error.reason if isinstance(error, Aborted) else "",
+                request_started=error.code.endswith("42") if aborted else True,
+                transfer=self._kind,
+            )
+        finally:
+            self._let_go()
+            if self._alarm is not None:
+                self._alarm.call_off()
+                ALARMS.wake()
+        return self._committed(stored)
+
+    def clean_up(self, ended: Outcome) -> Outcome:
+        """Nothing is left of a single request that could be cleaned up."""
+        return ended
+
+    def resolved(self, ended: Outcome) -> Outcome:
+        """Look for the object until it shows itself as ours, or its time is over."""
+        calls = UploadCalls(self._requester, self._url.bucket, self._url.key)
+        proof = self._proof()
+        resolution = Resolution(None, proof, SETTLE_S)
+        with self._requester.latch() as latch:
+            commands = resolution.begin()
+            while not resolution.done:
+                (command,) = commands
+                if isinstance(command, Wait):
+                    latch.wait(command.seconds)
+                    commands = resolution.handle(Waited())
+                else:
+                    commands = resolution.handle(calls.answer(command, latch))
+        target = resolution.target
+        if resolution.verdict is Verdict.COMMITTED and target is not None:
+            return self._committed(
+                Stored(
+                    etag=target.etag,
+                    crc64=proof.crc64 or 0,
+                    size_bytes=self._total_bytes,
+                    version_id=target.version_id,
+                    by_evidence=True,
+                )
+            )
+        if resolution.verdict is None:
+            return ended
+        return msgspec.structs.replace(ended, committed=Committed.NO)
+
+    def _committed(self, stored: Stored) -> Outcome:
+        total = self._total_bytes
+        self._show(Progress(total_bytes=total, acknowledged_bytes=total, parts_total=1, parts_done=1))
+        return Outcome(
+            kind=OutcomeKind.COMMITTED,
+            committed=Committed.YES,
+            progress=self._progress,
+            stored=stored,
+            request_started=True,
+            transfer=self._kind,
+        )
+
+    def _note_sent(self, so_far: int) -> None:
+        self._show(Progress(total_bytes=self._total_bytes, in_flight_bytes=so_far, parts_total=1))
+
+    def _show(self, progress: Progress) -> None:
+        self._progress = progress
+        if self._on_progress is not None:
+            self._on_progress(progress)
