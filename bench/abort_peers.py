@@ -10,6 +10,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+import report
 from stall import Stalled, stalled
 
 _BODY_BYTES = 64 << 20
@@ -141,13 +142,16 @@ def _attempt(pipe: Connection, name: str, url: str) -> None:
     pipe.recv()  # stays alive, so that the connection is not ended by the end of the process
 
 
-def _end_after(server: Stalled, asked: float, patience_s: float) -> float | None:
-    """How long after it was asked to stop the client's connection ended; None if it did not in time."""
-    while (note := server.next_note(asked + patience_s - time.perf_counter())) is not None:
-        what, when = note
-        if what == "ended":
-            return when - asked
-    return None
+def _end_after(
+    server: Stalled, asked: float, patience_s: float
+) -> tuple[float | None, tuple[int, int] | None]:
+    """
+    How long after it was asked to stop the client's connection ended, and the bytes that still came.
+
+    The first is None if it did not end in time, the second if that is not known.
+    """
+    note = server.next_end(asked + patience_s - time.perf_counter())
+    return (None, None) if note is None else (note.at - asked, note.bytes_after(asked))
 
 
 def _text(times_s: list[float | None], patience_s: float) -> str:
@@ -167,6 +171,7 @@ def measure(patience_s: float) -> list[dict[str, Any]]:
         for name, (means, _) in _PEERS.items():
             calls: list[float | None] = []
             connections: list[float | None] = []
+            late: list[tuple[int, int] | None] = []
             for _ in range(_TRIES):
                 with stalled(behaviour, noting=True) as server:
                     ours, theirs = start.Pipe()
@@ -179,7 +184,9 @@ def measure(patience_s: float) -> list[dict[str, Any]]:
                     ours.send(patience_s)
                     asked = ours.recv()
                     calls.append(ours.recv())
-                    connections.append(_end_after(server, asked, patience_s))
+                    ended, late_bytes = _end_after(server, asked, patience_s)
+                    connections.append(ended)
+                    late.append(late_bytes)
                     process.kill()
                     process.join()
             found.append(
@@ -189,8 +196,10 @@ def measure(patience_s: float) -> list[dict[str, Any]]:
                     "state": state,
                     "call": _text(calls, patience_s),
                     "connection": _text(connections, patience_s),
+                    "late": "?" if None in late else report.between([one for one in late if one is not None]),
                     "calls_s": calls,
                     "connections_s": connections,
+                    "late_bytes": late,
                 }
             )
     return found

@@ -36,6 +36,12 @@ def surroundings() -> dict[str, Any]:
     }
 
 
+def between(counts: Sequence[tuple[int, int]]) -> str:
+    """The largest of numbers of which only bounds are known."""
+    low, high = max(low for low, _ in counts), max(high for _, high in counts)
+    return f"{high:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [f"### {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines.extend(f"| {' | '.join(row)} |" for row in rows)

@@ -1,8 +1,9 @@
 """
 Servers that keep a client waiting in a state of its choice, in a process of their own.
 
-On demand one notes when a connection began and ended, on the clock that all processes of a machine share, so
-that what a client says about having stopped can be compared with what reached the other end.
+On demand one notes when a connection began and ended and how many bytes had arrived at which moment, on the
+clock that all processes of a machine share, so that what a client says about having stopped can be compared
+with what reached the other end. The bytes are those that the kernel took (TCP_INFO, Linux), read or not.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import multiprocessing
 import select
 import socket
 import ssl
+import struct
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", select.POLLIN)
 _BUSY = (
@@ -24,24 +29,71 @@ _BUSY = (
     b"Content-Length: 0\r\n\r\n"
 )
 
-Behaviour = Callable[[socket.socket], None]
-Note = Callable[[str], None]
+_LOOK_EVERY_MS = 1
+_BLOCK_BYTES = 1 << 16
+_MOST_SAMPLES = 4096
+_TCP_INFO_BYTES = 136
+_BYTES_RECEIVED_AT = 128  # tcpi_bytes_received
 
 
-def _reads_nothing(sock: socket.socket) -> None:
+class Note(NamedTuple):
+    """
+    What became of a connection.
+
+    Attributes:
+        what: ``began`` or ``ended``.
+        at: When, by `time.perf_counter`.
+        arrived: At the end: how many bytes had come by when, as pairs of a time and a number.
+    """
+
+    what: str
+    at: float
+    arrived: list[tuple[float, int]]
+
+    def bytes_after(self, moment: float) -> tuple[int, int] | None:
+        """Bytes that came after a moment, at least and at most; None where the system does not tell."""
+        if not self.arrived:
+            return None
+        end = self.arrived[-1][1]
+        before = max((count for at, count in self.arrived if at <= moment), default=0)
+        since = min((count for at, count in self.arrived if at > moment), default=end)
+        return end - since, end - before
+
+
+class _Arrivals:
+    """How many bytes a connection has brought so far."""
+
+    def __init__(self, sock: socket.socket, wanted: bool) -> None:
+        self._sock = sock
+        self._wanted = wanted and sys.platform == "linux"
+        self.samples: deque[tuple[float, int]] = deque(maxlen=_MOST_SAMPLES)
+
+    def look(self) -> None:
+        if self._wanted:
+            now = time.perf_counter()
+            info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            self.samples.append((now, struct.unpack_from("Q", info, _BYTES_RECEIVED_AT)[0]))
+
+
+Behaviour = Callable[[socket.socket, _Arrivals], None]
+
+
+def _reads_nothing(sock: socket.socket, arrivals: _Arrivals) -> None:
     poll = select.poll()
     poll.register(sock, _GONE)
-    poll.poll()
+    while not poll.poll(_LOOK_EVERY_MS):
+        arrivals.look()
 
 
-def _never_answers(sock: socket.socket) -> None:
-    buffer = bytearray(1 << 20)
+def _never_answers(sock: socket.socket, arrivals: _Arrivals) -> None:
+    buffer = bytearray(_BLOCK_BYTES)
     while sock.recv_into(buffer):
-        pass
+        arrivals.look()
 
 
-def _is_busy(sock: socket.socket) -> None:
-    while sock.recv(1 << 16):
+def _is_busy(sock: socket.socket, arrivals: _Arrivals) -> None:
+    while sock.recv(_BLOCK_BYTES):
+        arrivals.look()
         sock.sendall(_BUSY)
 
 
@@ -52,25 +104,33 @@ _BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-def _attend(sock: socket.socket, behave: Behaviour, context: ssl.SSLContext | None, note: Note) -> None:
-    note("began")
-    with sock:
-        with suppress(OSError):
-            if context is None:
-                behave(sock)
-            else:
-                with context.wrap_socket(sock, server_side=True) as secured:
-                    behave(secured)
-        note("ended")
+def _attend(
+    sock: socket.socket,
+    behave: Behaviour,
+    context: ssl.SSLContext | None,
+    tell: Callable[[Note], None] | None,
+) -> None:
+    if tell is not None:
+        tell(Note("began", time.perf_counter(), []))
+    with sock, suppress(OSError):
+        stream = sock if context is None else context.wrap_socket(sock, server_side=True)
+        with stream:
+            arrivals = _Arrivals(stream, tell is not None)
+            with suppress(OSError):
+                arrivals.look()
+                behave(stream, arrivals)
+            ended = time.perf_counter()
+            arrivals.look()
+            if tell is not None:
+                tell(Note("ended", ended, list(arrivals.samples)))
 
 
 def _serve(pipe: Connection, behaviour: str, certificate: Path | None, noting: bool) -> None:
     lock = threading.Lock()
 
-    def note(what: str) -> None:
-        if noting:
-            with lock:
-                pipe.send((what, time.perf_counter()))
+    def tell(note: Note) -> None:
+        with lock:
+            pipe.send(tuple(note))
 
     context = None
     if certificate is not None:
@@ -80,7 +140,7 @@ def _serve(pipe: Connection, behaviour: str, certificate: Path | None, noting: b
     pipe.send(listener.getsockname()[1])
     while True:
         sock, _ = listener.accept()
-        arguments = (sock, _BEHAVIOURS[behaviour], context, note)
+        arguments = (sock, _BEHAVIOURS[behaviour], context, tell if noting else None)
         threading.Thread(target=_attend, args=arguments, daemon=True).start()
 
 
@@ -91,9 +151,17 @@ class Stalled:
         self.port: int = pipe.recv()
         self._pipe = pipe
 
-    def next_note(self, timeout_s: float) -> tuple[str, float] | None:
-        """``began`` or ``ended`` of a connection, and when by `time.perf_counter`; None if none in time."""
-        return self._pipe.recv() if self._pipe.poll(max(0.0, timeout_s)) else None
+    def next_note(self, timeout_s: float) -> Note | None:
+        """What became of a connection; None if nothing did in time."""
+        return Note(*self._pipe.recv()) if self._pipe.poll(max(0.0, timeout_s)) else None
+
+    def next_end(self, timeout_s: float) -> Note | None:
+        """The end of a connection; None if there was none in time."""
+        give_up = time.perf_counter() + timeout_s
+        while (note := self.next_note(give_up - time.perf_counter())) is not None:
+            if note.what == "ended":
+                return note
+        return None
 
 
 @contextmanager

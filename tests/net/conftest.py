@@ -103,6 +103,13 @@ def no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock.net.dial._WAIT_S", 3600.0)
 
 
+@pytest.fixture(params=["dissolved", "shut down"])
+def both_ways_of_cutting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cut dissolves the connection where the system can, and shuts it down where it cannot."""
+    if request.param == "shut down":
+        monkeypatch.setattr("penstock.net.wire.dissolve", lambda descriptor: False)
+
+
 @pytest.fixture
 def trip() -> Callable[[Latch, Caller], float]:
     def trip_and_join(latch: Latch, caller: Caller) -> float:

@@ -23,7 +23,7 @@ MIB = 1 << 20
 PROMPT_S = 1.0
 """A ceiling that holds on a crowded machine; the figure of the promise is measured, not tested."""
 
-pytestmark = pytest.mark.usefixtures("no_ticks")
+pytestmark = pytest.mark.usefixtures("no_ticks", "both_ways_of_cutting")
 
 
 def origin_of(peer, secure):

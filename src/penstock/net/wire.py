@@ -10,9 +10,10 @@ that reads as fast as that, on the same machine, a cut would wait for the last b
 longer the sender sleeps in between, and a cut finds the lock free: then the slice grows, because each return
 from the kernel may cost a wait for a busy Python thread.
 
-Who cuts and who owns are two threads. A cut resets: linger 0, then `shutdown`, which wakes a blocked send,
-receive, connect or poll. It does not close, because the number of a closed descriptor may be given to another
-file under the owner's running call. The last of the two to leave closes.
+Who cuts and who owns are two threads. A cut dissolves the connection (`penstock.net.dissolve`), which wakes a
+blocked send, receive, connect or poll; where that cannot be had it sets linger 0 and calls `shutdown`, and a
+reset follows when the owner closes. It does not close, because the number of a closed descriptor may be given
+to another file under the owner's running call. The last of the two to leave closes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
+from penstock.net.dissolve import dissolve
 from penstock.net.latch import Attachment, Latch
 from penstock.net.request import Buffer
 
@@ -112,10 +114,11 @@ class Wire:
     def cut(self) -> None:
         """Resets the connection from another thread, or from a signal handler, under the owner's feet."""
         sock = self.sock
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+        if not dissolve(sock.fileno()):
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
         self._leave("cutter")
 
     def close(self, *, reset: bool = True) -> None:
