@@ -24,7 +24,7 @@ def rendered(request: HttpRequest, *, via_proxy: bool = False, authorization: st
 
 
 def parsed(text: bytes, method: str = "GET"):
-    return parse_head(text, method, "example.com:80")
+    return parse_head(text, method, Origin("http", "example.com", 80))
 
 
 def test_a_get_has_host_and_no_length():

@@ -135,7 +135,7 @@ class Connection:
         """
         for _ in range(_MOST_INTERIM_ANSWERS):
             try:
-                head = parse_head(self._take_head(flight), method, self.origin.address)
+                head = parse_head(self._take_head(flight), method, self.origin)
             except MalformedResponse as error:
                 error.request_sent = flight.complete
                 raise

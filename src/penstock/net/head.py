@@ -99,14 +99,14 @@ def render_connect(origin: Origin, proxy: Proxy) -> bytes:
     return f"CONNECT {origin.address} HTTP/1.1\r\nHost: {origin.address}\r\n{allowed}\r\n".encode()
 
 
-def parse_head(data: bytes, method: str, peer: str) -> ResponseHead:
+def parse_head(data: bytes, method: str, peer: Origin) -> ResponseHead:
     """
     Reads a response head.
 
     Args:
         data: All of it, from the status line through the empty line.
         method: Method of the request it answers.
-        peer: ``host:port`` for errors.
+        peer: Who answered, for errors.
 
     Raises:
         MalformedResponse: It is not HTTP/1, or says two things at once.
@@ -118,13 +118,9 @@ def parse_head(data: bytes, method: str, peer: str) -> ResponseHead:
     pairs = _FIELD.findall(text, start.end())
     if len(pairs) != text.count("\n") - 2:
         raise _malformed(peer, "a header line of the answer is malformed")
-    headers: dict[str, str] = {}
-    for name, value in pairs:
-        name = name.lower()
-        value = value.rstrip(" \t")
-        if name in headers and not (name == "content-length" and headers[name] == value):
-            value = f"{headers[name]}, {value}"
-        headers[name] = value
+    headers = {name.lower(): value for name, value in pairs}
+    if len(headers) != len(pairs) or " \r" in text or "\t\r" in text:
+        headers = _joined(pairs)
     status = int(start[2])
     framing, body_bytes = _framing(status, method, headers, peer)
     return ResponseHead(
@@ -132,7 +128,21 @@ def parse_head(data: bytes, method: str, peer: str) -> ResponseHead:
     )
 
 
-def _framing(status: int, method: str, headers: Mapping[str, str], peer: str) -> tuple[Framing, int | None]:
+def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Headers of which some came several times, or have blanks at their end."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        name = name.lower()
+        value = value.rstrip(" \t")
+        if name in headers and not (name == "content-length" and headers[name] == value):
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    return headers
+
+
+def _framing(
+    status: int, method: str, headers: Mapping[str, str], peer: Origin
+) -> tuple[Framing, int | None]:
     if method == "HEAD" or status in _NO_BODY_STATUSES or status < 200:
         return Framing.LENGTH, 0
     if method == "CONNECT" and status < 300:
@@ -168,9 +178,9 @@ def _advice_for(text: str) -> str:
     return "Check the endpoint: something that is not an HTTP server listens there."
 
 
-def _malformed(peer: str, what: str, advice: str = "") -> MalformedResponse:
+def _malformed(peer: Origin, what: str, advice: str = "") -> MalformedResponse:
     return MalformedResponse(
-        f"Asked {peer}, and {what}.",
-        host=peer,
+        f"Asked {peer.address}, and {what}.",
+        host=peer.address,
         advice=advice or "A proxy or server in between may be broken; try without it.",
     )

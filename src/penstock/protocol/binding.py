@@ -53,6 +53,7 @@ class Wire(msgspec.Struct, frozen=True):
 
 class _Field(msgspec.Struct, frozen=True):
     attribute: str
+    position: int
     place: Literal["query", "header", "prefix"]
     name: str
     form: TextForm | None
@@ -83,7 +84,7 @@ def _binding(cls: type[msgspec.Struct]) -> _Binding:
     fields: list[_Field] = []
     body: tuple[str | None, str, Any, bool] = (None, "", None, False)
     has_elements = False
-    for info in msgspec.structs.fields(cls):
+    for position, info in enumerate(msgspec.structs.fields(cls)):
         hint = hints[info.name]
         for mark in getattr(hint, "__metadata__", ()):
             kind = plain_type(hint)
@@ -91,9 +92,9 @@ def _binding(cls: type[msgspec.Struct]) -> _Binding:
                 case Query(name=name) | Header(name=name):
                     place: Literal["query", "header"] = "query" if isinstance(mark, Query) else "header"
                     form = mark.form or form_of(kind, in_xml=False)
-                    fields.append(_Field(info.name, place, name, form, info.required))
+                    fields.append(_Field(info.name, position, place, name, form, info.required))
                 case HeaderPrefix(prefix=prefix):
-                    fields.append(_Field(info.name, "prefix", prefix, None, info.required))
+                    fields.append(_Field(info.name, position, "prefix", prefix, None, info.required))
                 case XmlBody(root=root):
                     body = (info.name, root, kind, info.required)
                 case WholeBody():
@@ -114,8 +115,9 @@ def to_wire(value: msgspec.Struct, *, root: str = "") -> Wire:
     binding = _binding(type(value))
     query: list[tuple[str, str | None]] = []
     headers: dict[str, str] = {}
+    contents = msgspec.structs.astuple(value)
     for field in binding.fields:
-        content = getattr(value, field.attribute)
+        content = contents[field.position]
         if content is None or (field.form is PRESENT and not content):
             continue
         if field.form is None:
@@ -163,9 +165,7 @@ def from_wire(
     """
     binding = _binding(cls)
     values: dict[str, Any] = dict(given)
-    first: dict[str, str | None] = {}
-    for name, text in query:
-        first.setdefault(name, text)
+    first: dict[str, str | None] = dict(reversed(query)) if query else {}
     for field in binding.fields:
         if field.form is None:
             prefix = field.name
