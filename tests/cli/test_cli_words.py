@@ -17,7 +17,7 @@ from penstock.cli.amounts import (
     size_bytes,
     time_text,
 )
-from penstock.cli.cp import without_secrets
+from penstock.cli.copy_run import without_secrets
 from penstock.cli.meter import LineMeter, Reading, Speed, bar_line, figures
 from penstock.cli.uploads_show import ranges_text
 from penstock.transfer.progress import Progress

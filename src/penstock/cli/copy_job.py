@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from penstock.errors import InvalidInput, NotFound
+from penstock.cli.likeness import Likeness, Side, is_alike, local_side, remote_side
+from penstock.errors import InvalidInput
 from penstock.protocol.urls import OssUrl
 from penstock.transfer.progress import Progress
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from penstock.client.client import Client
     from penstock.client.running.transfer import Transfer
 
-_READ_BYTES = 1024 * 1024
+FindSide = Callable[["Client"], Side | None]
+"""Tells what one side of a copy is; None if it is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Copied:
     Attributes:
         resumed_bytes: Of the size, what an earlier run had sent, copied or fetched.
         crc64: Compared at both ends; None if the other side did not say.
-        skipped: True if the target was as new already and nothing was done.
+        skipped: True if the target was alike already and nothing was done.
     """
 
     source: str
@@ -44,10 +45,14 @@ class CopyJob(Protocol):
     One copy, run once.
 
     Attributes:
+        name: Path below what is copied, with ``/``; of a single file, its name.
         source: Where from, for people.
         target: Where to, for people.
         size_bytes: Length; 0 if it is not known before.
     """
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def source(self) -> str: ...
@@ -62,12 +67,15 @@ class CopyJob(Protocol):
     def progress(self) -> Progress:
         """How far it is; from any thread."""
 
+    def would_be_skipped(self, client: Client) -> bool:
+        """Whether its target is alike already, and nothing would be done."""
+
     def run(self, client: Client) -> Copied:
         """Carry it out. Raises PenstockError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UploadOptions:
+class CopyOptions:
     """
     What the command line says about uploads, and copies and downloads as far as it concerns them.
 
@@ -75,7 +83,7 @@ class UploadOptions:
         object_options: Keyword arguments of `Client.upload` that describe the object.
         resume: False begins anew whatever is unfinished.
         force: True writes over what somebody else wrote meanwhile.
-        update: True leaves out what is at the target already, as long and not older.
+        enough: How like its source a target has to be to be left as it is.
         keep_matching: True goes on with an unfinished upload although the file was changed.
     """
 
@@ -84,7 +92,7 @@ class UploadOptions:
     forbid_overwrite: bool = False
     resume: bool = True
     force: bool = False
-    update: bool = False
+    enough: Likeness = Likeness.NOTHING
     keep_matching: bool = True
     object_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -94,25 +102,83 @@ class UploadOptions:
         return bool(self.object_options.keys() & {"metadata", "content_type"})
 
 
-@dataclass(slots=True)
-class UploadJob:
+@dataclass(slots=True, kw_only=True)
+class TransferJob(ABC):
     """
-    A local file to an object; goes on with an unfinished upload of the same file to the same key.
+    A copy that is a transfer of the client: it can be stopped and gone on with.
 
     Args:
-        path: The file.
-        url: The object.
-        size_bytes: Length of the file when it was found.
+        name: As of `CopyJob`.
+        size_bytes: Length when it was found.
         options: What the command line says.
-        unfinished: Token of the unfinished upload to go on with, if there is one.
+        unfinished: Token of the unfinished transfer to go on with, if there is one.
+        target_side: What is at the target, where that is known without asking; else it is asked for.
     """
+
+    name: str
+    size_bytes: int
+    options: CopyOptions
+    unfinished: str | None = None
+    target_side: FindSide | None = None
+    transfer: Transfer | None = None
+
+    @property
+    @abstractmethod
+    def source(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def target(self) -> str: ...
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is; from any thread."""
+        return self.transfer.progress if self.transfer is not None else Progress(total_bytes=self.size_bytes)
+
+    def run(self, client: Client) -> Copied:
+        """Carry it out. Raises PenstockError."""
+        if self.would_be_skipped(client):
+            return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, skipped=True)
+        if self.unfinished is None:
+            self.transfer = self._begin(client)
+        else:
+            self.transfer = self._go_on(client, self.unfinished)
+        stored = self.transfer.result()
+        return Copied(
+            source=self.source,
+            target=self.target,
+            size_bytes=stored.size_bytes,
+            resumed_bytes=self.transfer.progress.resumed_bytes,
+            crc64=stored.crc64,
+        )
+
+    def would_be_skipped(self, client: Client) -> bool:
+        """As of `CopyJob`."""
+        if self.options.enough is Likeness.NOTHING:
+            return False
+        source = self._find_source(client)
+        target = (self.target_side or self._find_target)(client)
+        return source is not None and is_alike(self.options.enough, source, target)
+
+    @abstractmethod
+    def _find_source(self, client: Client) -> Side | None: ...
+
+    @abstractmethod
+    def _find_target(self, client: Client) -> Side | None: ...
+
+    @abstractmethod
+    def _begin(self, client: Client) -> Transfer: ...
+
+    @abstractmethod
+    def _go_on(self, client: Client, token: str) -> Transfer: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class UploadJob(TransferJob):
+    """A local file to an object; goes on with an unfinished upload of the same file to the same key."""
 
     path: Path
     url: OssUrl
-    size_bytes: int
-    options: UploadOptions
-    unfinished: str | None = None
-    transfer: Transfer | None = None
 
     @property
     def source(self) -> str:
@@ -122,102 +188,40 @@ class UploadJob:
     def target(self) -> str:
         return str(self.url)
 
-    @property
-    def progress(self) -> Progress:
-        return _progress(self.transfer, self.size_bytes)
+    def _find_source(self, client: Client) -> Side | None:
+        return local_side(self.path)
 
-    def run(self, client: Client) -> Copied:
-        options = self.options
-        if options.update and self._is_there(client):
-            return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, skipped=True)
-        if self.unfinished is not None:
-            # Of a changed file only the parts that still equal it are kept: each is compared by CRC-64.
-            self.transfer = client.resume(
-                self.unfinished,
-                self.path,
-                parallel=options.parallel,
-                keep_matching=options.keep_matching,
-                protect_target=not options.force,
-            )
-        else:
-            self.transfer = client.upload(
-                self.path,
-                str(self.url),
-                part_bytes=options.part_bytes,
-                parallel=options.parallel,
-                forbid_overwrite=options.forbid_overwrite,
-                protect_target=not options.force,
-                **options.object_options,
-            )
-        return _copied(self, self.transfer)
+    def _find_target(self, client: Client) -> Side | None:
+        return remote_side(client, self.url)
 
-    def _is_there(self, client: Client) -> bool:
-        try:
-            there = client.get_object_meta(self.url.bucket, self.url.key)
-            modified_s = self.path.stat().st_mtime
-        except (NotFound, OSError):
-            return False
-        return (
-            there.content_bytes == self.size_bytes
-            and there.last_modified is not None
-            and there.last_modified.timestamp() >= int(modified_s)
+    def _begin(self, client: Client) -> Transfer:
+        return client.upload(
+            self.path,
+            self.target,
+            part_bytes=self.options.part_bytes,
+            parallel=self.options.parallel,
+            forbid_overwrite=self.options.forbid_overwrite,
+            protect_target=not self.options.force,
+            **self.options.object_options,
+        )
+
+    def _go_on(self, client: Client, token: str) -> Transfer:
+        # Of a changed file only the parts that still equal it are kept: each is compared by CRC-64.
+        return client.resume(
+            token,
+            self.path,
+            parallel=self.options.parallel,
+            keep_matching=self.options.keep_matching,
+            protect_target=not self.options.force,
         )
 
 
-@dataclass(slots=True)
-class StreamUploadJob:
-    """Standard input to an object, in one request; nothing of it can be resumed."""
-
-    url: OssUrl
-    options: UploadOptions
-    source: str = "-"
-    size_bytes: int = 0
-    sent_bytes: int = 0
-
-    @property
-    def target(self) -> str:
-        return str(self.url)
-
-    @property
-    def progress(self) -> Progress:
-        return Progress(total_bytes=max(self.sent_bytes, 1), in_flight_bytes=self.sent_bytes)
-
-    def run(self, client: Client) -> Copied:
-        # Unbuffered: a thread that is left behind in a read must not hold a lock that the exit needs.
-        with os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0) as stream:
-            stored = client.put_object(
-                self.url.bucket,
-                self.url.key,
-                stream,
-                forbid_overwrite=self.options.forbid_overwrite or None,
-                progress=self._note,
-                **self.options.object_options,
-            )
-        return Copied(source="-", target=self.target, size_bytes=self.sent_bytes, crc64=stored.crc64)
-
-    def _note(self, sent: int, total: int | None) -> None:
-        self.sent_bytes = sent
-
-
-@dataclass(slots=True)
-class DownloadJob:
-    """
-    An object to a local file, which appears once it is complete and its CRC-64 was compared.
-
-    Args:
-        url: The object.
-        path: The file.
-        size_bytes: Length of the object when it was found.
-        options: What the command line says.
-        unfinished: Token of the unfinished download to go on with, if there is one.
-    """
+@dataclass(slots=True, kw_only=True)
+class DownloadJob(TransferJob):
+    """An object to a local file, which appears once it is complete and its CRC-64 was compared."""
 
     url: OssUrl
     path: Path
-    size_bytes: int
-    options: UploadOptions
-    unfinished: str | None = None
-    transfer: Transfer | None = None
 
     @property
     def source(self) -> str:
@@ -226,10 +230,6 @@ class DownloadJob:
     @property
     def target(self) -> str:
         return str(self.path)
-
-    @property
-    def progress(self) -> Progress:
-        return _progress(self.transfer, self.size_bytes)
 
     def run(self, client: Client) -> Copied:
         try:
@@ -238,67 +238,29 @@ class DownloadJob:
             raise InvalidInput(f"{self.path.parent} cannot be made: {error.strerror}") from error
         if self.path.is_dir():
             raise InvalidInput(f"{self.path} is a directory", advice="Name the file that is to be made.")
-        parallel = self.options.parallel
-        if self.unfinished is not None:
-            self.transfer = client.resume(self.unfinished, parallel=parallel)
-        else:
-            self.transfer = client.download(
-                self.source, self.path, part_bytes=self.options.part_bytes, parallel=parallel
-            )
-        return _copied(self, self.transfer)
+        return TransferJob.run(self, client)
 
+    def _find_source(self, client: Client) -> Side | None:
+        return remote_side(client, self.url)
 
-@dataclass(slots=True)
-class StreamDownloadJob:
-    """An object to an open stream."""
+    def _find_target(self, client: Client) -> Side | None:
+        return local_side(self.path)
 
-    url: OssUrl
-    stream: BinaryIO
-    target: str = "-"
-    size_bytes: int = 0
-    received_bytes: int = 0
-
-    @property
-    def source(self) -> str:
-        return str(self.url)
-
-    @property
-    def progress(self) -> Progress:
-        return Progress(
-            total_bytes=max(self.size_bytes, self.received_bytes), acknowledged_bytes=self.received_bytes
+    def _begin(self, client: Client) -> Transfer:
+        return client.download(
+            self.source, self.path, part_bytes=self.options.part_bytes, parallel=self.options.parallel
         )
 
-    def run(self, client: Client) -> Copied:
-        buffer = memoryview(bytearray(_READ_BYTES))
-        with client.get_object(self.url.bucket, self.url.key) as body:
-            self.size_bytes = body.content_bytes or 0
-            while count := body.readinto(buffer):
-                self.stream.write(buffer[:count])
-                self.received_bytes += count
-        self.stream.flush()
-        crc64 = body.description.crc64
-        return Copied(source=self.source, target="-", size_bytes=self.received_bytes, crc64=crc64)
+    def _go_on(self, client: Client, token: str) -> Transfer:
+        return client.resume(token, parallel=self.options.parallel)
 
 
-@dataclass(slots=True)
-class RemoteCopyJob:
-    """
-    An object to another one, inside OSS.
-
-    Args:
-        source_url: The one that is copied.
-        url: The one that is made.
-        size_bytes: Length when it was found.
-        options: What the command line says.
-        unfinished: Token of the unfinished copy to go on with, if there is one.
-    """
+@dataclass(slots=True, kw_only=True)
+class RemoteCopyJob(TransferJob):
+    """An object to another one, inside OSS."""
 
     source_url: OssUrl
     url: OssUrl
-    size_bytes: int
-    options: UploadOptions
-    unfinished: str | None = None
-    transfer: Transfer | None = None
 
     @property
     def source(self) -> str:
@@ -308,79 +270,65 @@ class RemoteCopyJob:
     def target(self) -> str:
         return str(self.url)
 
-    @property
-    def progress(self) -> Progress:
-        return _progress(self.transfer, self.size_bytes)
+    def _find_source(self, client: Client) -> Side | None:
+        return remote_side(client, self.source_url)
 
-    def run(self, client: Client) -> Copied:
-        options = self.options
-        if self.unfinished is not None:
-            self.transfer = client.resume(
-                self.unfinished, parallel=options.parallel, protect_target=not options.force
-            )
-        else:
-            self.transfer = client.copy(
-                self.source,
-                self.target,
-                replace_metadata=options.replaces_metadata,
-                part_bytes=options.part_bytes,
-                parallel=options.parallel,
-                forbid_overwrite=options.forbid_overwrite,
-                protect_target=not options.force,
-                **options.object_options,
-            )
-        return _copied(self, self.transfer)
+    def _find_target(self, client: Client) -> Side | None:
+        return remote_side(client, self.url)
+
+    def _begin(self, client: Client) -> Transfer:
+        return client.copy(
+            self.source,
+            self.target,
+            replace_metadata=self.options.replaces_metadata,
+            part_bytes=self.options.part_bytes,
+            parallel=self.options.parallel,
+            forbid_overwrite=self.options.forbid_overwrite,
+            protect_target=not self.options.force,
+            **self.options.object_options,
+        )
+
+    def _go_on(self, client: Client, token: str) -> Transfer:
+        return client.resume(token, parallel=self.options.parallel, protect_target=not self.options.force)
 
 
-@dataclass(slots=True)
-class ResumeJob:
+@dataclass(slots=True, kw_only=True)
+class ResumeJob(TransferJob):
     """
-    What was stopped, of any kind, goes on.
+    What was stopped, of any kind, goes on; ``unfinished`` is a token or an address, as of `Client.resume`.
 
     Args:
-        source: Where from, for people.
-        target: Where to, for people.
-        size_bytes: Length as far as it is known; else 0.
-        options: What the command line says.
-        what: A token or an address, as of `Client.resume`.
+        begun_from: Where from, for people.
+        begun_to: Where to, for people.
         given: The source if it is not where it was, or not known here: a path, or ``oss://bucket/key``.
     """
 
-    source: str
-    target: str
-    size_bytes: int
-    options: UploadOptions
-    what: str
+    begun_from: str
+    begun_to: str
     given: str | None = None
-    transfer: Transfer | None = None
 
     @property
-    def progress(self) -> Progress:
-        return _progress(self.transfer, self.size_bytes)
+    def source(self) -> str:
+        return self.begun_from
 
-    def run(self, client: Client) -> Copied:
-        options = self.options
-        self.transfer = client.resume(
-            self.what,
+    @property
+    def target(self) -> str:
+        return self.begun_to
+
+    def _find_source(self, client: Client) -> Side | None:
+        return None
+
+    def _find_target(self, client: Client) -> Side | None:
+        return None
+
+    def _begin(self, client: Client) -> Transfer:
+        raise InvalidInput(f"nothing unfinished to {self.target} is named")
+
+    def _go_on(self, client: Client, token: str) -> Transfer:
+        return client.resume(
+            token,
             self.given,
-            parallel=options.parallel,
-            keep_matching=options.keep_matching,
-            protect_target=not options.force,
+            parallel=self.options.parallel,
+            keep_matching=self.options.keep_matching,
+            protect_target=not self.options.force,
         )
-        return _copied(self, self.transfer)
-
-
-def _progress(transfer: Transfer | None, size_bytes: int) -> Progress:
-    return transfer.progress if transfer is not None else Progress(total_bytes=size_bytes)
-
-
-def _copied(job: CopyJob, transfer: Transfer) -> Copied:
-    """Wait for the end of what carries a job out."""
-    stored = transfer.result()
-    return Copied(
-        source=job.source,
-        target=job.target,
-        size_bytes=stored.size_bytes,
-        resumed_bytes=transfer.progress.resumed_bytes,
-        crc64=stored.crc64,
-    )

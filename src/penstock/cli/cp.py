@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import json
-import shlex
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli.amounts import bytes_text, count_text, size_option, time_text
-from penstock.cli.batch import Batch, Ended
-from penstock.cli.copy_job import Copied, CopyJob, UploadOptions
-from penstock.cli.copy_plan import STANDARD_STREAM, CopyPlan, copy_jobs, copy_plan
-from penstock.cli.ending import ExitCode, exit_code_of, report_error
-from penstock.cli.interruption import Interruption
-from penstock.cli.meter import Meter, Reading, open_meter
+from penstock.cli.amounts import bytes_text, size_option
+from penstock.cli.copy_job import CopyJob, CopyOptions
+from penstock.cli.copy_plan import copy_jobs, copy_plan
+from penstock.cli.copy_run import CopyRun
+from penstock.cli.ending import ExitCode
+from penstock.cli.likeness import Likeness
+from penstock.cli.meter import open_meter
 from penstock.cli.options import Options, open_client, oss_command
-from penstock.cli.unfinished import short_id
-from penstock.errors import Aborted, InvalidInput
-from penstock.transfer import token as tokens
+from penstock.cli.selection import selection_of, selection_options
+from penstock.errors import InvalidInput
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
 
-_DRAW_EVERY_S = 0.1
-_SHOWN_AT_ONCE = 8
-
+F = TypeVar("F", bound=Callable[..., Any])
 
 _HELP = """
 Copy SRC to DST, of which at least one is oss://bucket/key.
@@ -44,220 +39,121 @@ sent, fetched or copied. `penstock uploads` lists and removes what is unfinished
 """
 
 
-@oss_command("cp", help=_HELP)
-@click.argument("source", metavar="SRC")
-@click.argument("target", metavar="DST")
-@click.option("-r", "--recursive", is_flag=True, help="Directories, or all that begins with a prefix.")
-@click.option("-u", "--update", is_flag=True, help="Leave out what is there already and not older.")
-@click.option("-f", "--force", is_flag=True, help="Write over what somebody else wrote meanwhile, too.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be copied.")
-@click.option(
-    "-j",
-    "--job",
-    "--jobs",
-    "jobs",
-    default=3,
-    type=click.IntRange(1, 256),
-    show_default=True,
-    help="Files at a time.",
-)
-@click.option(
-    "--parallel", type=click.IntRange(1, 128), help="Parts of a file at a time; chosen if not given."
-)
-@click.option("--part-size", callback=size_option, metavar="SIZE", help="Such as 8M; chosen if not given.")
-@click.option("--no-resume", is_flag=True, help="Begin anew, whatever is unfinished.")
-@click.option("--no-progress", is_flag=True, help="Show no progress.")
-@click.option("--forbid-overwrite", is_flag=True, help="Refuse to replace an object.")
-@click.option(
-    "--meta",
-    "--metadata",
-    "metadata",
-    multiple=True,
-    metavar="NAME:VALUE",
-    help="Metadata of your own; may be repeated.",
-)
-@click.option("--content-type", help="Told by the ending of the key if not given.")
-@click.option("--acl", help="private, public-read, public-read-write or default.")
-@click.option("--storage-class", help="Standard, IA, Archive, ColdArchive or DeepColdArchive.")
-def command(options: Options, source: str, target: str, **given: Any) -> int:
-    """Copy, and stop or go on as told."""
-    upload_options = UploadOptions(
+def copy_options(command: F) -> F:
+    """Add the options of all commands that copy many files; `options_of` reads them."""
+    for option in reversed(
+        (
+            click.option("--size-only", is_flag=True, help="Leave out what is there in the same size."),
+            click.option("--checksum", is_flag=True, help="Leave out what is there with the same CRC-64."),
+            click.option("--ignore-existing", is_flag=True, help="Leave out what is there, whatever it is."),
+            click.option(
+                "-f", "--force", is_flag=True, help="Write over what somebody else wrote meanwhile, too."
+            ),
+            click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done."),
+            click.option(
+                "-j",
+                "--job",
+                "--jobs",
+                "jobs",
+                default=3,
+                type=click.IntRange(1, 256),
+                show_default=True,
+                help="Files at a time.",
+            ),
+            click.option(
+                "--parallel",
+                type=click.IntRange(1, 128),
+                help="Parts of a file at a time; chosen if not given.",
+            ),
+            click.option(
+                "--part-size", callback=size_option, metavar="SIZE", help="Such as 8M; chosen if not given."
+            ),
+            click.option("--no-resume", is_flag=True, help="Begin anew, whatever is unfinished."),
+            click.option("--no-progress", is_flag=True, help="Show no progress."),
+            click.option(
+                "--report",
+                type=click.Path(dir_okay=False, path_type=Path),
+                metavar="FILE",
+                help="Write a line of JSON for each file that failed.",
+            ),
+            selection_options,
+            click.option("--forbid-overwrite", is_flag=True, help="Refuse to replace an object."),
+            click.option(
+                "--meta",
+                "--metadata",
+                "metadata",
+                multiple=True,
+                metavar="NAME:VALUE",
+                help="Metadata of your own; may be repeated.",
+            ),
+            click.option("--content-type", help="Told by the ending of the key if not given."),
+            click.option("--acl", help="private, public-read, public-read-write or default."),
+            click.option("--storage-class", help="Standard, IA, Archive, ColdArchive or DeepColdArchive."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def options_of(given: dict[str, Any], otherwise: Likeness) -> CopyOptions:
+    """
+    What `copy_options` say.
+
+    Args:
+        otherwise: What is enough for a target to be left as it is, where nothing is said of that.
+
+    Raises:
+        InvalidInput: They contradict each other, or the metadata has no name.
+    """
+    said = {
+        "--size-only": Likeness.SIZE,
+        "--checksum": Likeness.CHECKSUM,
+        "--ignore-existing": Likeness.EXISTENCE,
+        "--update": Likeness.SIZE_AND_TIME,
+    }
+    chosen = [word for word in said if given.get(word[2:].replace("-", "_"))]
+    if len(chosen) > 1:
+        raise InvalidInput(f"{' and '.join(chosen)} say different things", advice="Keep one of them.")
+    return CopyOptions(
         part_bytes=given["part_size"],
         parallel=given["parallel"],
         forbid_overwrite=given["forbid_overwrite"],
         resume=not given["no_resume"],
         force=given["force"],
-        update=given["update"],
+        enough=said[chosen[0]] if chosen else otherwise,
         object_options=_object_options(given),
     )
-    plan = copy_plan(source, target, recursive=given["recursive"], options=upload_options)
-    client = open_client(options, endpoint=plan.endpoint)
-    with client:
+
+
+@oss_command("cp", help=_HELP)
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@click.option("-r", "--recursive", is_flag=True, help="Directories, or all that begins with a prefix.")
+@click.option("-u", "--update", is_flag=True, help="Leave out what is there already and not older.")
+@copy_options
+def command(options: Options, source: str, target: str, **given: Any) -> int:
+    """Copy, and stop or go on as told."""
+    plan = copy_plan(
+        source,
+        target,
+        recursive=given["recursive"],
+        options=options_of(given, Likeness.NOTHING),
+        selection=selection_of(given),
+    )
+    with open_client(options, endpoint=plan.endpoint) as client:
         if given["dry_run"]:
-            return _dry_run(plan, client, options)
+            return say_copies(copy_jobs(plan, client, options.say), client, options)
         shown = not (given["no_progress"] or options.quiet)
-        run = CopyRun(options, plan, parallel=given["jobs"] if plan.recursive else 1)
+        parallel = given["jobs"] if plan.recursive else 1
+        run = CopyRun(options, plan, parallel=parallel, report=given["report"])
         return run.carry_out(client, open_meter(shown=shown), copy_jobs(plan, client, options.say))
 
 
-class CopyRun:
-    """
-    One run of the command.
-
-    Args:
-        options: Of the command line.
-        plan: What is copied where.
-        parallel: Files at a time.
-    """
-
-    def __init__(self, options: Options, plan: CopyPlan, *, parallel: int) -> None:
-        self._options = options
-        self._plan = plan
-        self._parallel = parallel
-        self._copied: list[Copied] = []
-        self._count = 0
-        self._bytes = 0
-        self._resumed_bytes = 0
-        self._skipped = 0
-        self._failed: list[Exception] = []
-        self._stopped: list[Aborted] = []
-
-    def carry_out(self, client: Client, meter: Meter, jobs: Iterator[CopyJob]) -> int:
-        """Copy; returns the exit code, or raises `Interrupted` once all has been said."""
-        from penstock.client.sending.scope import abort_scope
-
-        begun_s = time.monotonic()
-        with abort_scope() as scope, Interruption(lambda: scope.abort("interrupt")) as interruption:
-            batch = Batch(client, jobs, self._parallel)
-            with meter:
-                for ended in batch.run(_DRAW_EVERY_S):
-                    if ended is not None:
-                        self._note(ended)
-                    if ended is None or batch.found <= _SHOWN_AT_ONCE:
-                        meter.show(self._reading(batch))
-                if self._count:
-                    meter.show(self._reading(batch))
-            elapsed_s = interruption.elapsed_s if interruption.happened else None
-        if self._stopped:
-            self._say_how_to_go_on(elapsed_s)
-            code: int = ExitCode.INTERRUPTED
-        else:
-            # Everything had ended before the signal could stop it: that is told as what it is.
-            code = self._summarise(time.monotonic() - begun_s)
-        interruption.raise_again()
-        return code
-
-    def _note(self, ended: Ended) -> None:
-        match ended.error:
-            case None:
-                assert ended.copied is not None
-                self._note_copied(ended.copied)
-            case Aborted() as aborted:
-                self._stopped.append(aborted)
-            case Exception() as error:
-                self._failed.append(error)
-                if self._plan.recursive:
-                    report_error(error, as_json=self._options.json, debug=self._options.debug)
-
-    def _note_copied(self, copied: Copied) -> None:
-        if copied.skipped:
-            self._skipped += 1
-            return
-        self._count += 1
-        self._bytes += copied.size_bytes
-        self._resumed_bytes += copied.resumed_bytes
-        if self._options.json:
-            fields = {
-                "source": copied.source,
-                "target": copied.target,
-                "size_bytes": copied.size_bytes,
-                "resumed_bytes": copied.resumed_bytes,
-                "crc64": None if copied.crc64 is None else str(copied.crc64),
-            }
-            # What is copied to standard output goes there alone.
-            click.echo(json.dumps(fields, ensure_ascii=False), err=copied.target == STANDARD_STREAM)
-
-    def _reading(self, batch: Batch) -> Reading:
-        running = batch.running
-        if not self._plan.recursive:
-            name = Path(running[0].source).name if running else _name_of(self._plan)
-            return Reading(name, batch.whole)
-        rows = tuple((Path(job.source).name, job.progress) for job in running)
-        return Reading("all", batch.whole, rows, batch.done, max(2, batch.found), batch.counting)
-
-    def _summarise(self, elapsed_s: float) -> int:
-        if not self._plan.recursive and self._failed:
-            report_error(self._failed[0], as_json=self._options.json, debug=self._options.debug)
-            return exit_code_of(self._failed[0])
-        words = [f"{count_text(self._count, 'file' if self._plan.recursive else 'object')} {self._plan.verb}"]
-        words.append(f"{bytes_text(self._bytes)} in {time_text(elapsed_s)}")
-        if self._resumed_bytes:
-            words.append(f"of which {bytes_text(self._resumed_bytes)} had been {self._plan.part_verb} before")
-        if self._skipped:
-            words.append(f"{self._skipped:,} were there already")
-        if self._failed:
-            words.append(f"{self._failed_text()}")
-        text = f"{'FinishWithError' if self._failed else 'Succeed'}: {', '.join(words)}"
-        if not self._options.json and not self._options.quiet:
-            click.echo(text, err=self._plan.target == STANDARD_STREAM)
-        if not self._failed:
-            return ExitCode.SUCCESS
-        return ExitCode.PARTIAL_FAILURE if self._count or self._skipped else exit_code_of(self._failed[0])
-
-    def _failed_text(self) -> str:
-        return f"{count_text(len(self._failed), 'failure')}"
-
-    # --- after a signal
-
-    def _say_how_to_go_on(self, elapsed_s: float | None) -> None:
-        kept_bytes = sum(aborted.acknowledged_bytes for aborted in self._stopped)
-        tokens_left = [aborted.resume_token for aborted in self._stopped if aborted.resume_token]
-        click.echo(err=True)
-        how = f"by {self._stopped[0].reason}" if elapsed_s is None else f"in {time_text(elapsed_s)}"
-        click.echo(f"stopped {how}; {self._kept_text(kept_bytes, tokens_left)}", err=True)
-        for aborted in self._stopped:
-            if aborted.committed == "unknown":
-                click.echo(f"not known: {aborted.message}. {aborted.advice}", err=True)
-        if len(tokens_left) == 1 and not self._plan.recursive:
-            self._say_one_upload(tokens.decode(tokens_left[0]).job_id)
-            return
-        click.echo("to go on:" if tokens_left or self._count else "to begin again:", err=True)
-        click.echo(self._command_again(), err=True)
-
-    def _kept_text(self, kept_bytes: int, tokens_left: Sequence[str]) -> str:
-        if self._plan.target_url is None:
-            where = "beside the file" if len(tokens_left) == 1 else "beside the files"
-            return (
-                f"{bytes_text(kept_bytes)} are kept {where}" if tokens_left else "nothing unfinished is kept"
-            )
-        if not tokens_left:
-            return "nothing unfinished is left at OSS"
-        ids = {aborted.upload_id for aborted in self._stopped if aborted.upload_id}
-        if len(ids) == 1:
-            return f"OSS keeps {bytes_text(kept_bytes)} under UploadId {ids.pop()}"
-        return f"OSS keeps {bytes_text(kept_bytes)} of {count_text(len(tokens_left), 'upload')}"
-
-    def _say_one_upload(self, job_id: str) -> None:
-        program = self._options.program
-        connection = [word for word in self._options.connection_words() if word]
-        again = shlex.join([*_without_place(connection), "uploads", "resume", short_id(job_id)])
-        remove = shlex.join([*_without_place(connection), "uploads", "cancel", short_id(job_id)])
-        click.echo(f"to remove it: {program} {remove}", err=True)
-        click.echo(
-            "to go on, repeat the command, or:" if self._plan.options.resume else "to go on:", err=True
-        )
-        click.echo(f"{program} {again}", err=True)
-
-    def _command_again(self) -> str:
-        words = without_secrets(self._options.arguments)
-        if self._plan.recursive and not self._plan.options.update:
-            at = words.index("cp") + 1
-            words = [*words[:at], "-u", *words[at:]]
-        return f"{self._options.program} {shlex.join(words)}"
-
-
-def _dry_run(plan: CopyPlan, client: Client, options: Options) -> int:
-    for job in copy_jobs(plan, client, options.say):
+def say_copies(jobs: Iterator[CopyJob], client: Client, options: Options) -> int:
+    """Only say what would be copied."""
+    for job in jobs:
+        if job.would_be_skipped(client):
+            continue
         if options.json:
             fields = {"source": job.source, "target": job.target, "size_bytes": job.size_bytes}
             click.echo(json.dumps(fields, ensure_ascii=False))
@@ -277,37 +173,3 @@ def _object_options(given: dict[str, Any]) -> dict[str, Any]:
         metadata[name] = value
     found = {"metadata": metadata, **{name: given[name] for name in ("content_type", "acl", "storage_class")}}
     return {name: value for name, value in found.items() if value}
-
-
-def _name_of(plan: CopyPlan) -> str:
-    if plan.source_url is not None:
-        return plan.source_url.key.rpartition("/")[2] or str(plan.source_url)
-    return Path(plan.source or "").name
-
-
-def _without_place(words: Sequence[str]) -> list[str]:
-    """Connection options without endpoint and region: the journal knows them."""
-    kept: list[str] = []
-    for option, value in zip(words[::2], words[1::2], strict=True):
-        if option not in ("--endpoint", "--region"):
-            kept += [option, value]
-    return kept
-
-
-def without_secrets(arguments: Sequence[str]) -> list[str]:
-    """The words as they were typed, with a variable's name in place of a secret."""
-    words: list[str] = []
-    secret_follows = False
-    for word in arguments:
-        name, equals, _ = word.partition("=")
-        if secret_follows:
-            words.append("SECRET")
-            secret_follows = False
-        elif name in ("-k", "--access-key-secret", "-t", "--sts-token"):
-            words.append(f"{name}=SECRET" if equals else word)
-            secret_follows = not equals
-        elif word[:2] in ("-k", "-t") and len(word) > 2 and not word.startswith("--"):
-            words.append(f"{word[:2]}SECRET")
-        else:
-            words.append(word)
-    return words

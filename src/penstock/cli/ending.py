@@ -63,7 +63,7 @@ def report_error(error: Exception, *, as_json: bool = False, debug: bool = False
     if debug:
         traceback.print_exception(error)
     if as_json:
-        click.echo(json.dumps(_fields_of(error), ensure_ascii=False), err=True)
+        click.echo(json.dumps(error_fields(error), ensure_ascii=False), err=True)
         return
     for line in error_lines(error):
         click.echo(line, err=True)
@@ -71,7 +71,7 @@ def report_error(error: Exception, *, as_json: bool = False, debug: bool = False
 
 def error_lines(error: Exception) -> list[str]:
     """The message, what support asks for, and the advice; the last two only where there are any."""
-    fields = _fields_of(error)
+    fields = error_fields(error)
     lines = [f"{click.style('error:', fg='red', bold=True)} {fields['message']}"]
     known = [
         f"{label}{fields[name]}"
@@ -85,7 +85,8 @@ def error_lines(error: Exception) -> list[str]:
     return lines
 
 
-def _fields_of(error: Exception) -> dict[str, str | int]:
+def error_fields(error: Exception) -> dict[str, str | int]:
+    """What is known of an error, for programs."""
     if not isinstance(error, PenstockError):
         return {"code": type(error).__name__, "message": str(error)}
     fields: dict[str, str | int] = {

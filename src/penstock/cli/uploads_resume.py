@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.address import object_url
-from penstock.cli.copy_job import ResumeJob, UploadOptions
+from penstock.cli.copy_job import CopyOptions, ResumeJob
 from penstock.cli.copy_plan import CopyPlan
-from penstock.cli.cp import CopyRun
+from penstock.cli.copy_run import CopyRun
 from penstock.cli.meter import open_meter
 from penstock.cli.options import Options, open_client, oss_command
 from penstock.cli.unfinished import find_upload, open_uploads, token_of
@@ -52,13 +52,19 @@ def command(
     was. With a token, or an address, an upload that was begun on another machine goes on here; its parts are
     compared with the file by CRC-64. For a copy, SOURCE is oss://BUCKET/KEY.
     """
-    given = UploadOptions(parallel=parallel, force=force, keep_matching=keep_matching)
+    given = CopyOptions(parallel=parallel, force=force, keep_matching=keep_matching)
     meter = open_meter(shown=not (no_progress or options.quiet))
     endpoint, region, stopped = _known(upload, source)
     with open_client(options, endpoint=endpoint, region=region) as client:
         stopped = stopped or _at_address(client, upload, source)
         job = ResumeJob(
-            stopped.source, stopped.target, stopped.size_bytes, given, what=stopped.what, given=source
+            name=Path(stopped.source).name,
+            begun_from=stopped.source,
+            begun_to=stopped.target,
+            size_bytes=stopped.size_bytes,
+            options=given,
+            unfinished=stopped.what,
+            given=source,
         )
         return CopyRun(options, stopped.plan(given), parallel=1).carry_out(client, meter, iter([job]))
 
@@ -81,7 +87,7 @@ class Stopped:
     target: str
     size_bytes: int
 
-    def plan(self, options: UploadOptions) -> CopyPlan:
+    def plan(self, options: CopyOptions) -> CopyPlan:
         """It as a copy of one file or object."""
         is_upload, is_download = self.kind is TransferKind.UPLOAD, self.kind is TransferKind.DOWNLOAD
         return CopyPlan(
