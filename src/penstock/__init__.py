@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from penstock.client.sending.call import Call
     from penstock.client.sending.outcome import Outcome
     from penstock.client.sending.retry import RetryPolicy
-    from penstock.client.sending.scope import abort_scope
+    from penstock.client.sending.scope import abort_all, abort_scope
     from penstock.client.transfers.group import Group
     from penstock.errors import (
         NOT_SENT,
@@ -90,7 +90,7 @@ _PLACES = {
     "penstock.client.sending.outcome": "Outcome",
     "penstock.client.calls.presign": "PresignedUrl",
     "penstock.client.sending.retry": "RetryPolicy",
-    "penstock.client.sending.scope": "abort_scope",
+    "penstock.client.sending.scope": "abort_all abort_scope",
     "penstock.client.running.transfer": "Transfer",
     "penstock.errors": """
         NOT_SENT STOPPED_IN_FLIGHT Aborted ChecksumMismatch Committed
@@ -180,6 +180,7 @@ __all__ = [
     "TransferError",
     "UploadLost",
     "__version__",
+    "abort_all",
     "abort_scope",
     "running_transfers",
 ]

@@ -16,6 +16,10 @@ import penstock
 from penstock.client.sending.retry import RetryPolicy
 from penstock.server.serve import LocalOss
 
+sys.path.insert(0, str(Path(__file__).parent))  # for programs, which the tests here share
+
+from programs import Programs
+
 PROMPT_S = 1.0
 """A ceiling that holds on a crowded machine; the figures of the promise are measured, not tested."""
 
@@ -59,12 +63,28 @@ def client(make_client: Callable[..., penstock.Client]) -> penstock.Client:
     return make_client()
 
 
+@pytest.fixture
+def programs(oss_env: dict[str, str]) -> Iterator[Programs]:
+    """Starts programs in processes of their own; those that still run are killed at the end."""
+    programs = Programs(oss_env)
+    yield programs
+    programs.end()
+
+
+@pytest.fixture
+def here(make_client: Callable[..., penstock.Client], oss_env: dict[str, str]) -> penstock.Client:
+    """A client in this process with the state directory of the programs."""
+    return make_client(state_dir=oss_env["PENSTOCK_STATE_DIR"])
+
+
 def threads_at_work() -> list[str]:
     """Threads of clients that are within a request, or that carry out a call or a transfer."""
     frames = sys._current_frames()
     found = []
     for thread in threading.enumerate():
-        if not thread.name.startswith(("penstock-call", "penstock-part", "penstock-transfer")):
+        if not thread.name.startswith(
+            ("penstock-call", "penstock-part", "penstock-transfer", "penstock-errand")
+        ):
             continue
         frame = frames.get(thread.ident or 0)
         names = []

@@ -143,6 +143,28 @@ def test_a_lost_answer_is_asked_for_again_where_that_is_harmless(client, oss_buc
     assert oss_faults.count("PutObject") == 3
 
 
+def test_an_abort_of_an_upload_whose_answer_was_lost_is_done_when_the_upload_is_gone(
+    client, oss_bucket, oss_faults
+):
+    upload_id = client.initiate_multipart_upload(oss_bucket, "k").upload_id
+    oss_faults.on("AbortMultipartUpload").drop_answer()
+    client.abort_multipart_upload(oss_bucket, "k", upload_id)
+    assert oss_faults.count("AbortMultipartUpload") == 2
+    assert list(client.iter_multipart_uploads(oss_bucket)) == []
+
+
+@pytest.mark.parametrize("before", ["nothing", "a refusal"])
+def test_an_abort_of_an_upload_that_is_not_there_is_an_error_unless_it_was_removed_here(
+    client, oss_bucket, oss_faults, before
+):
+    upload_id = client.initiate_multipart_upload(oss_bucket, "k").upload_id
+    client.abort_multipart_upload(oss_bucket, "k", upload_id)
+    if before == "a refusal":
+        oss_faults.on("AbortMultipartUpload").answer(503, "ServiceUnavailable")
+    with pytest.raises(penstock.NoSuchUpload):
+        client.abort_multipart_upload(oss_bucket, "k", upload_id)
+
+
 def test_a_doubt_is_not_forgotten_when_a_later_attempt_is_refused(client, oss_bucket, oss_faults):
     oss_faults.on("PutObject", nth=1).drop_answer()
     oss_faults.on("PutObject").answer(403, "AccessDenied")

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -39,41 +38,6 @@ UPLOAD = """
 """
 
 
-class Programs:
-    """Starts programs that speak to the server of the test, and share its state directory."""
-
-    def __init__(self, environment):
-        self.environment = {**os.environ, **environment}
-        self.started = []
-
-    def start(self, text, **names):
-        begin = "import os, sys, penstock\nclient = penstock.Client()\n"
-        values = "".join(f"{name} = {value!r}\n" for name, value in names.items())
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", begin + values + textwrap.dedent(text)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-        )
-        self.started.append(process)
-        return process
-
-    def end_of(self, process):
-        out, err = process.communicate(timeout=PATIENCE_S)
-        assert not err, err
-        return out.split()
-
-
-@pytest.fixture
-def programs(oss_env):
-    programs = Programs(oss_env)
-    yield programs
-    for process in programs.started:
-        process.kill()
-        process.communicate()
-
-
 @pytest.fixture
 def state_dir(oss_env):
     return Path(oss_env["PENSTOCK_STATE_DIR"])
@@ -84,12 +48,6 @@ def short_path():
     """A directory whose path is short enough for sockets."""
     with tempfile.TemporaryDirectory(prefix="ps-") as path:
         yield Path(path)
-
-
-@pytest.fixture
-def here(make_client, state_dir):
-    """A client in this process with the state directory of the programs."""
-    return make_client(state_dir=state_dir)
 
 
 @pytest.fixture

@@ -338,6 +338,29 @@ def test_a_copy_is_not_gone_on_with_from_another_source(scene):
     assert scene.is_complete()
 
 
+@pytest.mark.parametrize("source", ["a/path", b"bytes"], ids=["path", "bytes"])
+@pytest.mark.parametrize("journaled", [True, False])
+def test_a_copy_is_not_gone_on_with_from_a_file(scene, make_client, tmp_path, source, journaled):
+    transfer = scene.stopped(2)
+    client = scene.client if journaled else make_client(state_dir=tmp_path / "elsewhere")
+    with pytest.raises(penstock.InvalidInput, match="is a copy"):
+        client.resume(transfer.resume_token, source)
+    assert scene.faults.count() == 0
+
+
+def test_an_upload_is_not_gone_on_with_from_an_object(scene):
+    fault = scene.faults.on("UploadPart", number=1).stall(times=1)
+    transfer = scene.client.upload(scene.data, scene.target, part_bytes=PART, parallel=1)
+    fault.reached.wait()
+    transfer.abort()
+    transfer.outcome(PATIENCE_S)
+    fault.end()
+    scene.faults.requests.clear()
+    with pytest.raises(penstock.InvalidInput, match="is an upload"):
+        scene.client.resume(transfer.resume_token, scene.source)
+    assert scene.faults.count() == 0
+
+
 def test_what_is_not_there_is_said_at_once(scene):
     with pytest.raises(penstock.NoSuchKey):
         scene.client.copy(f"oss://{scene.bucket}/missing", scene.target)

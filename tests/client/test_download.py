@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 
 import penstock
-from penstock.client.transfers import partial_file
 from penstock.files import target as target_module
 from penstock.protocol.crc64 import crc64
 from penstock.testing.fault import Fault
@@ -356,13 +355,14 @@ def test_a_partial_file_that_is_gone_or_cut_costs_only_what_it_held(scene, lengt
     assert scene.is_complete()
 
 
-@pytest.mark.parametrize("state", ["asked", "coming", "waiting to try again", "comparing"])
+@pytest.mark.parametrize("state", ["asked", "coming", "waiting to try again", "comparing", "writing"])
 def test_a_download_is_stopped_in_every_state(
-    make_client, oss_bucket, oss_faults, tmp_path, state, monkeypatch
+    make_client, oss_bucket, oss_faults, tmp_path, state, monkeypatch, open_descriptors, eventually
 ):
     client = make_client(retry=penstock.RetryPolicy(base_delay_s=60.0, max_delay_s=60.0))
     scene = Scene(client, oss_bucket, oss_faults, tmp_path / "folder")
-    reached = threading.Event()
+    reached, hang = threading.Event(), threading.Event()
+    before = open_descriptors()
     match state:
         case "asked":
             fault = oss_faults.on("GetObject", nth=3).stall(times=1)
@@ -379,25 +379,34 @@ def test_a_download_is_stopped_in_every_state(
             fault.reached.wait()
         case _:
             transfer = scene.stopped(4)
-            hang = threading.Event()
-            real = target_module.DownloadTarget.read_at
+            before = open_descriptors()
 
-            def read_at(self, offset, buffer):
-                reached.set()
-                hang.wait(PATIENCE_S)
-                return real(self, offset, buffer)
+            def hanging(call):
+                def hang_first(*args):
+                    reached.set()
+                    hang.wait(PATIENCE_S)
+                    return call(*args)
 
-            monkeypatch.setattr(partial_file.DownloadTarget, "read_at", read_at)
+                return hang_first
+
+            name = "preadv" if state == "comparing" else "pwrite"
+            monkeypatch.setattr(target_module.os, name, hanging(getattr(os, name)))
             transfer = client.resume(transfer.resume_token)
             assert reached.wait(PATIENCE_S)
     transfer.abort()
     assert transfer.wait_until_quiet(1.0)
-    if state == "comparing":
-        hang.set()
+    hang.set()
     error = transfer.outcome(0).error
     assert isinstance(error, penstock.Aborted)
     assert scene.is_untouched()
     assert len(scene.beside()) == 1
+    kept = client._transport.open_connections
+    eventually(lambda: open_descriptors() <= before + 2 * kept)
+    monkeypatch.undo()
+    oss_faults.end()
+    client.bandwidth_limit_bytes_s = None
+    client.resume(error.resume_token).result(PATIENCE_S)
+    assert scene.is_complete()
 
 
 def test_a_switch_that_is_turned_off_stops_downloads_and_keeps_them(scene):

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
@@ -27,55 +23,6 @@ RESUME = """
     print(transfer.result().crc64, transfer.upload_id, transfer.progress.resumed_bytes)
     client.close()
 """
-
-
-class Programs:
-    """Starts programs that speak to the server of the test, and share its state directory."""
-
-    def __init__(self, environment):
-        self.environment = {**os.environ, **environment}
-        self.started = []
-
-    def start(self, text, **names):
-        begin = "import penstock\nclient = penstock.Client()\n"
-        values = "".join(f"{name} = {value!r}\n" for name, value in names.items())
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", begin + values + textwrap.dedent(text)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-        )
-        self.started.append(process)
-        return process
-
-    def run(self, text, **names):
-        out, err = self.start(text, **names).communicate(timeout=PATIENCE_S)
-        assert not err, err
-        return out.split()
-
-    def killed(self, fault, text, **names):
-        """Run a program until a request of it is held, then kill it."""
-        process = self.start(text, **names)
-        fault.reached.wait()
-        process.send_signal(signal.SIGKILL)
-        process.wait(PATIENCE_S)
-        fault.end()
-
-
-@pytest.fixture
-def programs(oss_env):
-    programs = Programs(oss_env)
-    yield programs
-    for process in programs.started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def here(make_client, oss_env):
-    """A client in this process with the state directory of the programs."""
-    return make_client(state_dir=oss_env["PENSTOCK_STATE_DIR"])
 
 
 def ranges(faults) -> list[int]:
@@ -106,6 +53,42 @@ def test_ten_kills_of_a_download_cost_only_the_range_that_was_under_way(
     assert path.read_bytes() == data
     assert list(folder.iterdir()) == [path]
     assert list(here.unfinished_uploads()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "client.download(url, path).result()",
+        "client.download(url, path, part_bytes=102_400, journal=False).result()",
+        "client.get_object_to_file(bucket, 'k', path)",
+    ],
+    ids=["small", "without a journal", "in one call"],
+)
+def test_what_a_killed_download_left_that_nobody_goes_on_with_is_removed_by_the_next(
+    programs, here, oss_bucket, oss_faults, tmp_path, text
+):
+    data = os.urandom(3 * PART)
+    here.put_object(oss_bucket, "k", data)
+    text += "; client.close()"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path, names = folder / "file", {"url": f"oss://{oss_bucket}/k", "bucket": oss_bucket}
+    for _ in range(2):
+        fault = oss_faults.on("GetObject").stall(at="answer", times=1)
+        programs.killed(fault, text, path=str(path), **names)
+        (left,) = folder.iterdir()
+        assert left != path
+    # What another process has is in use, not left.
+    fault = oss_faults.on("GetObject").stall(at="answer", times=1)
+    other = programs.start(text, path=str(path), **names)
+    fault.reached.wait()
+    assert programs.run(text, path=str(path), **names) == []
+    assert path.read_bytes() == data
+    path.unlink()
+    fault.release()
+    assert programs.end_of(other) == []
+    assert list(folder.iterdir()) == [path]
+    assert path.read_bytes() == data
 
 
 def test_another_process_goes_on_with_a_download_that_was_stopped_here(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -101,6 +102,53 @@ def test_a_limit_is_kept_within_a_tenth_over_two_seconds(client, oss_bucket, tmp
     assert_keeps_to(transfer, limit, 2.0)
     transfer.abort()
     assert transfer.outcome(PATIENCE_S).aborted
+
+
+@pytest.mark.parametrize("face", ["blocking", "asyncio"])
+@pytest.mark.parametrize("verb", ["upload", "download", "copy", "resume", "group upload", "group download"])
+def test_a_transfer_is_begun_at_the_speed_that_it_is_given(
+    client, oss_bucket, oss_env, oss_faults, tmp_path, stored, face, verb
+):
+    there, path, limited = f"oss://{oss_bucket}/stored", tmp_path / "f", {"bandwidth_limit_bytes_s": 0}
+    if verb == "resume":
+        fault = oss_faults.on("UploadPart", number=1).stall(times=1)
+        stopped = client.upload(bytes(4 * MIB), f"oss://{oss_bucket}/k", part_bytes=MIB, parallel=1)
+        fault.reached.wait()
+        stopped.abort()
+        stopped.outcome(PATIENCE_S)
+        fault.end()
+        oss_faults.requests.clear()
+    begins = {
+        "upload": lambda on: on.upload(bytes(4 * MIB), f"oss://{oss_bucket}/k", part_bytes=MIB, **limited),
+        "download": lambda on: on.download(there, path, part_bytes=MIB, **limited),
+        "copy": lambda on: on.copy(there, f"oss://{oss_bucket}/k", part_bytes=MIB, **limited),
+        "resume": lambda on: on.resume(stopped.resume_token, bytes(4 * MIB), **limited),
+    }
+    begin = begins[verb.removeprefix("group ")]
+
+    def check(transfer):
+        assert transfer.bandwidth_limit_bytes_s == 0
+        if verb == "copy":
+            return
+        asked = "GetObject" if "download" in verb else "UploadPart"
+        before = {"download": 1, "upload": 2, "resume": 2}[verb.removeprefix("group ")]
+        oss_faults.wait_until(lambda: oss_faults.count() >= before)
+        assert oss_faults.count(asked) == 0
+        transfer.bandwidth_limit_bytes_s = None
+
+    if face == "blocking":
+        transfer = begin(client.group() if verb.startswith("group") else client)
+        check(transfer)
+        assert transfer.result(PATIENCE_S)
+        return
+
+    async def run():
+        async with penstock.AsyncClient(state_dir=client._journals._state.root) as awaited:
+            transfer = await begin(awaited.group() if verb.startswith("group") else awaited)
+            await asyncio.to_thread(check, transfer)
+            assert await transfer.result()
+
+    asyncio.run(run())
 
 
 def test_the_tightest_of_the_limits_rules(client, oss_bucket):
@@ -218,6 +266,16 @@ def test_what_is_no_speed_is_refused_everywhere(client, oss_bucket, bytes_s):
         client.bandwidth_limit_bytes_s = bytes_s
     with pytest.raises(penstock.InvalidInput):
         client.group(bandwidth_limit_bytes_s=bytes_s)
+    for begin in (
+        lambda: client.upload(b"x", f"oss://{oss_bucket}/k", bandwidth_limit_bytes_s=bytes_s),
+        lambda: client.group().upload(b"x", f"oss://{oss_bucket}/k", bandwidth_limit_bytes_s=bytes_s),
+        lambda: client.download(f"oss://{oss_bucket}/k", "f", bandwidth_limit_bytes_s=bytes_s),
+        lambda: client.copy(
+            f"oss://{oss_bucket}/k", f"oss://{oss_bucket}/c", bandwidth_limit_bytes_s=bytes_s
+        ),
+    ):
+        with pytest.raises(penstock.InvalidInput):
+            begin()
     with client.upload(b"x", f"oss://{oss_bucket}/k") as transfer, pytest.raises(penstock.InvalidInput):
         transfer.bandwidth_limit_bytes_s = bytes_s
     assert client.bandwidth_limit_bytes_s is None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 from contextlib import contextmanager
 
 import pytest
 
 import penstock
+from penstock.files.journal_file import JournalFile
 
 PART = 102_400
 PARTS = 6
@@ -29,41 +26,6 @@ RESUME = """
 """
 
 
-class Programs:
-    """Starts programs that speak to the server of the test, and share its state directory."""
-
-    def __init__(self, environment):
-        self.environment = {**os.environ, **environment}
-        self.started = []
-
-    def start(self, text, **names):
-        begin = "import os, penstock\nclient = penstock.Client()\n"
-        values = "".join(f"{name} = {value!r}\n" for name, value in names.items())
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", begin + values + textwrap.dedent(text)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-        )
-        self.started.append(process)
-        return process
-
-    def run(self, text, **names):
-        out, err = self.start(text, **names).communicate(timeout=PATIENCE_S)
-        assert not err, err
-        return out.split()
-
-
-@pytest.fixture
-def programs(oss_env):
-    programs = Programs(oss_env)
-    yield programs
-    for process in programs.started:
-        process.kill()
-        process.communicate()
-
-
 @pytest.fixture
 def url(oss_bucket):
     return f"oss://{oss_bucket}/k"
@@ -72,12 +34,6 @@ def url(oss_bucket):
 @pytest.fixture
 def file(new_file):
     return new_file(SIZE)
-
-
-@pytest.fixture
-def here(make_client, oss_env):
-    """A client in this process with the state directory of the programs."""
-    return make_client(state_dir=oss_env["PENSTOCK_STATE_DIR"])
 
 
 @contextmanager
@@ -273,6 +229,27 @@ def test_a_journal_tells_no_secret_and_is_private(here, oss_env, oss_faults, url
     token = transfer.resume_token
     assert oss_env["OSS_ACCESS_KEY_SECRET"] not in token
     assert str(file.path) not in repr(penstock.client.transfers.uploads.tokens.decode(token))
+
+
+@pytest.mark.parametrize("verb", ["upload", "copy", "download"])
+def test_a_crash_after_the_end_and_before_its_journal_is_gone_leaves_a_success(
+    here, oss_bucket, oss_faults, url, file, tmp_path, monkeypatch, verb
+):
+    here.put_object(oss_bucket, "from", file.data)
+    begins = {
+        "upload": lambda: here.upload(file.path, url, part_bytes=PART),
+        "copy": lambda: here.copy(f"oss://{oss_bucket}/from", url, part_bytes=PART),
+        "download": lambda: here.download(f"oss://{oss_bucket}/from", tmp_path / "f", part_bytes=PART),
+    }
+    with monkeypatch.context() as crash:
+        crash.setattr(JournalFile, "delete", JournalFile.close)
+        made = begins[verb]().result(PATIENCE_S)
+    oss_faults.requests.clear()
+    (left,) = here.unfinished_uploads()
+    stored = here.resume(left.url).result(PATIENCE_S)
+    assert (stored.by_evidence, stored.crc64, stored.etag) == (True, made.crc64, made.etag)
+    assert {one.operation for one in oss_faults.requests} <= {"HeadObject", "ListParts"}
+    assert list(here.unfinished_uploads()) == []
 
 
 def test_a_torn_journal_is_read_up_to_its_tear(here, oss_bucket, oss_faults, url, file):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import penstock
+from penstock.client.transfers import uploads
 
 PART = 102_400
 PARTS = 9
@@ -544,6 +545,33 @@ def test_a_cancel_that_oss_refuses_says_so_and_can_be_repeated(scene):
     assert scene.client.cancel_upload(scene.url).clean_up == penstock.CleanUp.VERIFIED
     assert scene.open_uploads() == []
     assert list(scene.client.unfinished_uploads()) == []
+
+
+def test_what_is_to_be_cancelled_is_not_adopted_by_a_resume(scene):
+    transfer = scene.stopped(frozenset({1, 2}))
+    scene.faults.on("AbortMultipartUpload").answer(403, "AccessDenied")
+    assert transfer.cancel(PATIENCE_S) == penstock.CleanUp.FAILED
+    scene.faults.requests.clear()
+    with pytest.raises(penstock.TransferError, match="no unfinished upload"):
+        scene.client.resume(scene.url, scene.file.path).result(PATIENCE_S)
+    assert scene.sent_numbers() == []
+    assert scene.open_uploads() == [transfer.upload_id]
+    assert scene.client.cancel_upload(scene.url).clean_up == penstock.CleanUp.VERIFIED
+    assert scene.open_uploads() == []
+
+
+@pytest.mark.parametrize("verb", ["cancel_upload", "resolve_upload"])
+def test_a_journal_that_makes_no_sense_is_let_go_of(scene, monkeypatch, verb):
+    scene.stopped(frozenset({1}))
+
+    def refuse(*args, **options):
+        raise penstock.InvalidInput("no such plan")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(uploads, "UploadMachine", refuse)
+        with pytest.raises(penstock.InvalidInput, match="no such plan"):
+            getattr(scene.client, verb)(scene.url)
+    assert scene.client.cancel_upload(scene.url).clean_up == penstock.CleanUp.VERIFIED
 
 
 def test_a_cancel_of_what_is_complete_says_so_and_removes_nothing(scene):

@@ -178,6 +178,19 @@ def test_a_complete_without_effect_is_known_as_such_after_the_settle_time(
     assert oss_faults.count("UploadPart") == PARTS
 
 
+def test_after_a_refused_complete_a_resume_does_not_wait(client, oss_bucket, url, oss_faults, file):
+    oss_faults.on("CompleteMultipartUpload").answer(403, "AccessDenied")
+    with pytest.raises(penstock.Forbidden):
+        client.upload(file.path, url, part_bytes=PART).result(PATIENCE_S)
+    (left,) = client.unfinished_uploads()
+    assert left.view.completing is None
+    oss_faults.requests.clear()
+    client.resume(url).result(PATIENCE_S)
+    asked = [one.operation for one in oss_faults.requests]
+    assert asked == ["HeadObject", "ListParts", "HeadObject", "CompleteMultipartUpload"]
+    assert client.get_object(oss_bucket, "k").read() == file.data
+
+
 def test_a_single_request_that_was_stopped_in_doubt_is_resolved(client, oss_bucket, url, oss_faults):
     fault = oss_faults.on("PutObject").stall(at="answer")
     transfer = client.upload(b"small", url)

@@ -123,7 +123,7 @@ def test_an_owner_that_cannot_be_read_is_not_named(path: Path) -> None:
 def test_a_lock_file_that_its_owner_removed_meanwhile_is_not_mistaken_for_the_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try_lock = lock_module._try_lock
+    try_lock = lock_module.try_lock
     removed: list[Path] = []
 
     def remove_first(descriptor: int) -> bool:
@@ -132,7 +132,7 @@ def test_a_lock_file_that_its_owner_removed_meanwhile_is_not_mistaken_for_the_lo
             removed.append(path)
         return try_lock(descriptor)
 
-    monkeypatch.setattr(lock_module, "_try_lock", remove_first)
+    monkeypatch.setattr(lock_module, "try_lock", remove_first)
     with FileLock(path):
         assert is_locked(path), "the lock that others will look at is the one that is held"
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies
 
 from penstock.errors import SourceEndedEarly, SourceUnreadable
 from penstock.files import source as source_module
-from penstock.files.source import SourceFile, source_identity
+from penstock.files.source import SourceFile
 
 DATA = bytes(range(256)) * 40
 
@@ -83,7 +83,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_an_error_and_never_a_short
 def test_an_unchanged_file_keeps_its_identity(path: Path) -> None:
     with SourceFile.open(path) as source:
         joined(source, 0, len(DATA))
-        assert source.identity_now() == source.identity == source_identity(path)
+        assert source.identity_now() == source.identity
 
 
 def test_a_change_is_seen_even_if_size_and_mtime_are_put_back(path: Path) -> None:
@@ -119,8 +119,6 @@ def test_a_missing_file_is_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreadable, match="No such file") as refused:
         SourceFile.open(tmp_path / "missing")
     assert refused.value.advice == "Check the path."
-    with pytest.raises(SourceUnreadable):
-        source_identity(tmp_path / "missing")
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from penstock.errors import InvalidInput, TransferError
 from penstock.files import target as target_module
+from penstock.files.lock import try_lock
 from penstock.files.target import DownloadTarget, check_target
 
 
@@ -60,6 +62,150 @@ def test_the_mode_of_an_existing_file_is_kept_and_a_new_one_obeys_the_umask(tmp_
         os.umask(before)
     assert old.stat().st_mode & 0o777 == 0o640
     assert new.stat().st_mode & 0o777 == 0o640
+
+
+def test_two_that_make_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    with DownloadTarget.create(path) as first, DownloadTarget.create(path) as second:
+        first.write_at(0, b"first")
+        second.write_at(0, b"second")
+        first.commit()
+        assert path.read_bytes() == b"first"
+        with DownloadTarget.create(path) as third:
+            third.write_at(0, b"third")
+            second.commit()
+            assert path.read_bytes() == b"second"
+            third.commit()
+    assert path.read_bytes() == b"third"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_finished_file_cannot_be_taken_for_one_left_behind_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, replace = tmp_path / "object", os.replace
+
+    def replace_after_another(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        with DownloadTarget.create(path) as other:
+            assert other.temporary != source
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_after_another)
+    with DownloadTarget.create(path) as target:
+        target.write_at(0, b"whole")
+        target.commit()
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_nobody_has_any_more_is_taken_over_and_not_written_through_to(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    left = DownloadTarget.create(path)
+    left.write_at(0, b"what a killed process left")
+    kept = tmp_path / "a second name of it"
+    kept.hardlink_to(left.temporary)
+    left.close()
+    with DownloadTarget.create(path) as target:
+        assert target.temporary == left.temporary
+        target.write_at(0, b"new")
+        target.commit()
+    assert path.read_bytes() == b"new"
+    assert kept.read_bytes() == b"what a killed process left"
+    assert set(tmp_path.iterdir()) == {path, kept}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_what_was_left_of_a_file_that_may_only_be_read_is_removed_too(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    path.write_bytes(b"old")
+    path.chmod(0o400)
+    left = DownloadTarget.create(path)
+    left.close()
+    with DownloadTarget.create(path) as target:
+        assert target.temporary == left.temporary
+        target.commit()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_that_others_have_or_that_are_no_files_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    with DownloadTarget.create(path) as first:
+        names = first.temporary
+    (tmp_path / "elsewhere").write_bytes(b"untouched")
+    names.symlink_to(tmp_path / "elsewhere")
+    with DownloadTarget.create(path) as target:
+        assert target.temporary != names
+        target.write_at(0, b"new")
+        target.commit()
+    assert (tmp_path / "elsewhere").read_bytes() == b"untouched"
+
+
+def test_more_at_a_time_than_there_are_names_have_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    made = [DownloadTarget.create(path) for _ in range(40)]
+    assert len({one.temporary for one in made}) == 40
+    for one in made:
+        one.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_was_taken_for_left_behind_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+
+    def remove_first(descriptor: int) -> bool:
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            removed[0].unlink()
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(target_module, "try_lock", remove_first)
+    with DownloadTarget.create(tmp_path / "object") as target:
+        assert [target.temporary] == removed == list(tmp_path.iterdir())
+
+
+def test_where_there_are_no_locks_every_one_has_a_name_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(target_module, "try_lock", refuse)
+    with (
+        DownloadTarget.create(tmp_path / "object") as first,
+        DownloadTarget.create(tmp_path / "object") as two,
+    ):
+        assert first.temporary != two.temporary
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_outlives_the_close_reaches_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, entered, go_on = os.pwrite, threading.Event(), threading.Event()
+
+    def hang(descriptor: int, data: memoryview, offset: int) -> int:
+        entered.set()
+        go_on.wait(20)
+        return real(descriptor, data[:1], offset)
+
+    target = DownloadTarget.create(tmp_path / "object")
+    monkeypatch.setattr(os, "pwrite", hang)
+    thread = threading.Thread(target=target.write_at, args=(0, b"left behind"))
+    thread.start()
+    entered.wait(20)
+    target.discard()
+    with (tmp_path / "other").open("w+b") as other:  # it would get the number of a descriptor that is free
+        assert os.fstat(other.fileno()).st_ino != os.fstat(target._descriptor).st_ino
+        go_on.set()
+        thread.join(20)
+        assert other.read() == b""
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(target._descriptor)
+    with pytest.raises(TransferError, match="closed"):
+        target.write_at(0, b"more")
 
 
 def test_a_symbolic_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:

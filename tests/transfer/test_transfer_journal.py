@@ -11,6 +11,7 @@ from penstock.transfer.journal import (
     End,
     EndKind,
     Intent,
+    NotCompleted,
     ObjectOptions,
     PartStored,
     Record,
@@ -43,7 +44,7 @@ PARTS = [
 ]
 COMPLETING = Completing(part_count=3, total_bytes=300_000, crc64=7)
 END = End(kind=EndKind.COMMITTED)
-ALL: list[Record] = [INTENT, UPLOAD, *PARTS, COMPLETING, END]
+ALL: list[Record] = [INTENT, UPLOAD, *PARTS, COMPLETING, NotCompleted(), END]
 
 
 def written(entries: list[Record]) -> bytes:
@@ -117,9 +118,12 @@ def test_a_view_adds_up_the_records() -> None:
     view = journal_view([INTENT, UPLOAD, *PARTS[:2]])
     assert view is not None
     assert (view.upload_id, set(view.parts), view.acknowledged_bytes) == (UPLOAD.upload_id, {1, 2}, 204_800)
+    view = journal_view([INTENT, UPLOAD, *PARTS, COMPLETING])
+    assert view is not None
+    assert view.completing == COMPLETING
     view = journal_view(ALL)
     assert view is not None
-    assert (view.completing, view.end) == (COMPLETING, END)
+    assert (view.completing, view.end) == (None, END)
 
 
 def test_a_part_behind_a_completing_says_that_the_complete_was_refused() -> None:

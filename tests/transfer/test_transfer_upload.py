@@ -43,15 +43,17 @@ from penstock.transfer.journal import (
     EndKind,
     Intent,
     JournalView,
+    NotCompleted,
     PartStored,
     Source,
     TargetState,
     Upload,
     journal_view,
 )
+from penstock.transfer.machine import State
 from penstock.transfer.outcome import CleanUp, Outcome, OutcomeKind
 from penstock.transfer.token import decode
-from penstock.transfer.upload import State, UploadMachine
+from penstock.transfer.upload import UploadMachine
 
 SOURCE = Source(path="/f", size_bytes=4 * PART_BYTES, mtime_ns=1, ctime_ns=2, device=3, inode=4)
 JOB = UploadJob(
@@ -356,7 +358,7 @@ def test_an_abort_during_complete_tells_what_is_known(answer: on.Event | None, e
     machine = completing()
     machine.handle(on.AbortRequested())
     if answer is not None:
-        assert machine.handle(answer) == []
+        assert all(isinstance(command, do.AppendJournal) for command in machine.handle(answer))
     outcome = ended(machine)
     assert (outcome.kind, outcome.committed) == (OutcomeKind.ABORTED, expected)
     assert outcome.resume_token is not None
@@ -808,7 +810,7 @@ def test_a_complete_without_effect_is_sent_again_and_no_byte_is() -> None:
         commands = machine.handle(on.TargetInspected(target=None))
         if kinds(commands) == ["Wait"]:
             machine.handle(on.Waited())
-    assert kinds(commands) == ["ListParts"]
+    assert kinds(commands) == ["AppendJournal", "ListParts"]
     commands = machine.handle(on.PartsListed(parts=tuple(listed(n) for n in (1, 2, 3, 4)), final=True))
     assert kinds(commands) == ["InspectSource"]
 
@@ -829,10 +831,51 @@ def test_resolving_alone_sends_nothing_and_says_that_it_can_be_resumed() -> None
     assert (outcome.kind, outcome.committed, outcome.upload_id) == (OutcomeKind.ABORTED, Committed.NO, "u")
 
 
+REFUSED = ServiceError("no", status=403, code="AccessDenied")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [on.CompleteFailed(error=REFUSED), on.CompleteUnanswered(error=LOST, request_sent=False)],
+    ids=["refused", "never sent"],
+)
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_complete_that_made_nothing_is_taken_back_in_the_journal(event: on.Event, stopping: bool) -> None:
+    machine = completing()
+    if stopping:
+        machine.handle(on.AbortRequested())
+    commands = machine.handle(event)
+    assert [c.record for c in commands if isinstance(c, do.AppendJournal)] == [NotCompleted()]
+    assert kinds(commands)[1:] == ([] if stopping else ["StopRequests"])
+    view = journal_view([machine._standing.intent, Upload(upload_id="u"), COMPLETING, NotCompleted()])
+    assert view is not None
+    assert view.completing is None
+    assert kinds(UploadMachine(JOB, with_settings(), FromJournal(view)).handle(on.Started(now=1))) == [
+        "InspectTarget"
+    ]
+
+
+def test_a_key_that_is_taken_takes_complete_back_only_once_the_object_is_not_ours() -> None:
+    taken = ServiceError("exists", status=409, code="FileAlreadyExists")
+    for target, is_taken_back in ((TARGET, True), (OURS, False)):
+        machine = completing()
+        assert kinds(machine.handle(on.CompleteFailed(error=taken))) == ["ConfirmGone"]
+        machine.handle(on.UploadStillListed())
+        commands = machine.handle(on.TargetInspected(target=target))
+        assert (do.AppendJournal(record=NotCompleted(), durable=False) in commands) is is_taken_back
+
+
+def test_a_complete_that_evidence_says_made_nothing_is_taken_back_in_the_journal() -> None:
+    view = structs.replace(view_of(begun(), 1, 2, 3, 4), completing=COMPLETING)
+    machine = resumed(view, resolve_only=True, settle_s=0.0)
+    machine.handle(on.UploadStillListed())
+    assert kinds(machine.handle(on.TargetInspected(target=None))) == ["AppendJournal", "Report"]
+
+
 def test_parts_that_oss_disowns_at_completion_are_sent_again() -> None:
     machine = completing()
     invalid = ServiceError("part", status=400, code="InvalidPart")
-    assert kinds(machine.handle(on.CompleteFailed(error=invalid))) == ["ListParts"]
+    assert kinds(machine.handle(on.CompleteFailed(error=invalid))) == ["AppendJournal", "ListParts"]
     page = (listed(1), listed(2, crc64=99), listed(3), listed(4))
     commands = machine.handle(on.PartsListed(parts=page, final=True))
     assert [c.number for c in commands if isinstance(c, do.SendPart)] == [2]

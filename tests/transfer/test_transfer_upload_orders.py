@@ -19,9 +19,9 @@ from upload_world import World, with_settings
 
 from penstock.errors import SourceChanged, TargetChanged, UploadLost
 from penstock.transfer import events as on
+from penstock.transfer.completion import MAX_ROUNDS
 from penstock.transfer.journal import journal_view, records
 from penstock.transfer.outcome import CleanUp, OutcomeKind
-from penstock.transfer.upload import MAX_ROUNDS
 
 ORDERS = 2_500
 SLOW_ORDERS = 100_000

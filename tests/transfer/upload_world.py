@@ -32,6 +32,7 @@ from penstock.transfer.journal import (
     End,
     EndKind,
     Intent,
+    NotCompleted,
     ObjectOptions,
     Source,
     TargetState,
@@ -156,6 +157,9 @@ class World:
     def carry_out(self, command: do.Command) -> bool:
         match command:
             case do.AppendJournal(record=record, durable=durable):
+                if isinstance(record, NotCompleted):
+                    assert not self.committed_uploads, "an object was made, and its COMPLETING taken back"
+                    assert not any(isinstance(one, do.Complete) for one in self.pending)
                 if not self.journal_works:
                     return False
                 self.undurable.append(frame(record))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sys
 from pathlib import Path
 
@@ -61,28 +60,3 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """
-    Replace a file: at any moment, and after any crash, it holds all of the old bytes or all of the new.
-
-    The file is private (0600). A crash may leave a temporary file beside it, whose name ends in ``.tmp``.
-
-    Raises:
-        OSError: It could not be written; the old file is untouched.
-    """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, PRIVATE_FILE_MODE)
-    try:
-        try:
-            write_all(descriptor, data)
-            sync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)

@@ -70,9 +70,9 @@ class FileLock:
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE_MODE)
             try:
-                if not _try_lock(descriptor):
+                if not try_lock(descriptor):
                     raise _locked(self.path, read_owner(self.path))
-                if _is_still_at(descriptor, self.path):
+                if is_still_at(descriptor, self.path):
                     _write_owner(descriptor, self._command)
                     self._descriptor = descriptor
                     return
@@ -147,12 +147,18 @@ def _is_refused(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not _try_lock(descriptor)
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """
+    Lock an open file until it is closed, or its process ends; False if somebody else has locked it.
+
+    Raises:
+        OSError: The file system knows no locks.
+    """
     try:
         if sys.platform == "win32":
             os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
@@ -164,7 +170,8 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _is_still_at(descriptor: int, path: Path) -> bool:
+def is_still_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one that a path leads to."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

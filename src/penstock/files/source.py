@@ -10,7 +10,6 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 from penstock.errors import SourceEndedEarly, SourceUnreadable
@@ -181,20 +180,6 @@ class SourceFile:
             data = os.read(self._descriptor, len(view))
         view[: len(data)] = data
         return len(data)
-
-
-def source_identity(path: str | os.PathLike[str]) -> SourceIdentity:
-    """
-    The identity of a file that need not be opened.
-
-    Raises:
-        SourceUnreadable: Nothing is there, or it may not be looked at.
-    """
-    absolute = os.path.abspath(os.fspath(path))  # noqa: PTH100
-    try:
-        return _identity(absolute, Path(absolute).stat())
-    except OSError as error:
-        raise _unreadable(absolute, error) from error
 
 
 def _identity(path: str, status: os.stat_result) -> SourceIdentity:

@@ -1,8 +1,9 @@
 """
 A file that is being downloaded: all of it appears under its name, or nothing.
 
-What has come so far lies beside the target: under a random name, or, where a later process is to go on with
-it, under a name that its job tells.
+What has come so far lies beside the target. Where a later process is to go on with it, a name that its job
+tells leads there. Otherwise it has the first of a few fixed names that is free: it is locked, so that what a
+killed process has left is known by its having no owner, and is removed by the next that wants the name.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import os
 import secrets
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from penstock.errors import InvalidInput, TransferError
 from penstock.files.durable import sync, sync_directory, write_all
+from penstock.files.lock import is_still_at, try_lock
 
 _TEMPORARY_SUFFIX = ".penstock-part"
 _SHOWN_NAME_BYTES = 100
+_MOST_AT_ONE_TARGET = 16
 _FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -27,8 +32,9 @@ class DownloadTarget:
     """
     Writes beside the target and renames at the end.
 
-    Safe to write to from several threads, each at its own offset. Use it as a context manager: leaving the
-    block without `commit`, by an exception or not, discards what was written. What is to be gone on with
+    Safe to write to from several threads, each at its own offset; what one of them still does when it is
+    closed is not disturbed, and reaches no other file. Use it as a context manager: leaving the block
+    without `commit`, by an exception or not, discards what was written. What is to be gone on with
     later is made by `begin`, found again by `reopen`, and kept by `close`.
 
     Always: the target holds its old bytes until `commit`, and all of the new ones after it, across a power
@@ -40,6 +46,8 @@ class DownloadTarget:
         self.temporary = temporary
         self._descriptor = descriptor
         self._seeking = threading.Lock()
+        self._counting = threading.Lock()
+        self._users = 0
         self._is_closed = False
 
     @classmethod
@@ -47,13 +55,42 @@ class DownloadTarget:
         """
         Begin to write a file; a symbolic link is followed, and the mode of an existing file kept.
 
+        What a killed process has left of the same is removed.
+
         Raises:
             InvalidInput: The directory is missing or may not be written to, or the path is a directory or
                 something else that is no regular file.
         """
         target = Path(os.path.realpath(path))
         mode = _mode_of(target)
+        # A file that is open cannot be renamed on Windows, and one that is not open has no lock.
+        if os.name != "nt":
+            for number in range(_MOST_AT_ONE_TARGET):
+                claimed = cls._claimed(target, _temporary(target, str(number)), mode)
+                if claimed is not None:
+                    return claimed
         return cls._made(target, _temporary(target, secrets.token_hex(6)), os.O_EXCL, mode)
+
+    @classmethod
+    def _claimed(cls, target: Path, temporary: Path, mode: int | None) -> DownloadTarget | None:
+        """What is written under this name, locked; None if somebody else has it, or there are no locks."""
+        while True:
+            try:
+                made = cls._made(target, temporary, os.O_EXCL, mode)
+            except InvalidInput as error:
+                if not isinstance(error.__cause__, FileExistsError):
+                    raise
+                if not _remove_abandoned(temporary):
+                    return None
+                continue
+            try:
+                # Between its making and its locking somebody may have taken it for an abandoned one.
+                if try_lock(made._descriptor) and is_still_at(made._descriptor, temporary):
+                    return made
+            except OSError:
+                made.discard()
+                return None
+            made.close()
 
     @classmethod
     def begin(cls, path: str | os.PathLike[str], job_id: str, total_bytes: int) -> DownloadTarget:
@@ -134,6 +171,21 @@ class DownloadTarget:
         """Length of what is there; holes count."""
         return os.fstat(self._descriptor).st_size
 
+    @contextmanager
+    def _used(self) -> Iterator[int]:
+        """The descriptor; whoever has it keeps it open, so that its number means no other file."""
+        with self._counting:
+            if self._is_closed:
+                raise OSError(errno.EBADF, "it was closed")
+            self._users += 1
+        try:
+            yield self._descriptor
+        finally:
+            with self._counting:
+                self._users -= 1
+                if self._is_closed and not self._users:
+                    os.close(self._descriptor)
+
     def read_at(self, offset: int, buffer: memoryview) -> int:
         """
         Fill ``buffer`` from ``offset`` on; returns how many bytes there were, 0 at the end.
@@ -142,11 +194,12 @@ class DownloadTarget:
             TransferError: The disk refused.
         """
         try:
-            if hasattr(os, "preadv"):
-                return os.preadv(self._descriptor, [buffer], offset)
-            with self._seeking:
-                os.lseek(self._descriptor, offset, os.SEEK_SET)
-                data = os.read(self._descriptor, len(buffer))
+            with self._used() as descriptor:
+                if hasattr(os, "preadv"):
+                    return os.preadv(descriptor, [buffer], offset)
+                with self._seeking:
+                    os.lseek(descriptor, offset, os.SEEK_SET)
+                    data = os.read(descriptor, len(buffer))
         except OSError as error:
             raise TransferError(
                 f"what was fetched for {self.path} could not be read: {error.strerror or error}",
@@ -157,17 +210,14 @@ class DownloadTarget:
 
     def sync(self) -> None:
         """
-        Bring all that was written to disk. It may outlive `close`, on a thread that was left behind.
+        Bring all that was written to disk.
 
         Raises:
             TransferError: The disk refused.
         """
         try:
-            descriptor = os.dup(self._descriptor)
-            try:
+            with self._used() as descriptor:
                 sync(descriptor)
-            finally:
-                os.close(descriptor)
         except OSError as error:
             raise _not_written(self.path, error) from error
 
@@ -176,18 +226,19 @@ class DownloadTarget:
         Write all of ``data`` at ``offset``.
 
         Raises:
-            TransferError: The disk refused: it is full, say.
+            TransferError: The disk refused: it is full, say. Or it was closed.
         """
         view = memoryview(data)
         try:
-            if not hasattr(os, "pwrite"):
-                with self._seeking:
-                    os.lseek(self._descriptor, offset, os.SEEK_SET)
-                    write_all(self._descriptor, view)
-                return
-            while view:
-                count = os.pwrite(self._descriptor, view, offset)
-                view, offset = view[count:], offset + count
+            with self._used() as descriptor:
+                if not hasattr(os, "pwrite"):
+                    with self._seeking:
+                        os.lseek(descriptor, offset, os.SEEK_SET)
+                        write_all(descriptor, view)
+                    return
+                while view:
+                    count = os.pwrite(descriptor, view, offset)
+                    view, offset = view[count:], offset + count
         except OSError as error:
             raise _not_written(self.path, error) from error
 
@@ -223,20 +274,40 @@ class DownloadTarget:
             raise _not_written(self.path, error) from error
 
     def _put_in_place(self) -> None:
-        self.close()
+        if os.name == "nt":
+            self.close()
+        # Not closed before: what has no lock may be removed by others.
         os.replace(self.temporary, self.path)  # noqa: PTH105
+        self.close()
         sync_directory(self.path.parent)
 
     def discard(self) -> None:
-        """Close and remove what was written; nothing after `commit`."""
-        self.close()
-        self.temporary.unlink(missing_ok=True)
+        """
+        Close and remove what was written; nothing after `commit` or `close`.
+
+        Raises:
+            OSError: It could not be removed; it is closed.
+        """
+        if self._is_closed:
+            return
+        if os.name == "nt":
+            self.close()
+            self.temporary.unlink(missing_ok=True)
+            return
+        try:
+            if is_still_at(self._descriptor, self.temporary):
+                self.temporary.unlink(missing_ok=True)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close and keep what was written; closing twice is nothing."""
-        if not self._is_closed:
+        with self._counting:
+            if self._is_closed:
+                return
             self._is_closed = True
-            os.close(self._descriptor)
+            if not self._users:
+                os.close(self._descriptor)
 
     def __enter__(self) -> DownloadTarget:
         return self
@@ -263,6 +334,33 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise InvalidInput(
             f"{target} cannot be written: no permission", advice="Give yourself permission to write there."
         )
+
+
+def _remove_abandoned(temporary: Path) -> bool:
+    """Make a name free that a process had which has ended; False if it is in use, or not ours to remove."""
+    try:
+        descriptor = _open_abandoned(temporary)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        if not try_lock(descriptor):
+            return False
+        if is_still_at(descriptor, temporary):
+            temporary.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _open_abandoned(temporary: Path) -> int:
+    try:
+        return os.open(temporary, _FLAGS)
+    except PermissionError:  # it got the mode of a target that may only be read
+        return os.open(temporary, (_FLAGS & ~os.O_RDWR) | os.O_RDONLY | os.O_NONBLOCK)
 
 
 def _temporary(target: Path, distinction: str) -> Path:

@@ -123,7 +123,14 @@ class FromToken(Struct, frozen=True):
 
 
 class FromKey(Struct, frozen=True):
-    """Find the unfinished upload of the key whose parts match the source, and go on with it."""
+    """
+    Find the unfinished upload of the key whose parts match the source, and go on with it.
+
+    Attributes:
+        except_for: UploadIds that are not to be gone on with: they were cancelled.
+    """
+
+    except_for: frozenset[str] = frozenset()
 
 
 Beginning = Fresh | FromJournal | FromToken | FromKey

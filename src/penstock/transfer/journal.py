@@ -177,6 +177,10 @@ class Completing(Struct, frozen=True, kw_only=True, tag="completing"):
     crc64: int
 
 
+class NotCompleted(Struct, frozen=True, kw_only=True, tag="not completed"):
+    """Takes a COMPLETING back: OSS refused the Complete, never got it, or shows that nothing came of it."""
+
+
 class EndKind(StrEnum):
     COMMITTED = "committed"
     CANCELLED = "cancelled"
@@ -191,7 +195,7 @@ class End(Struct, frozen=True, kw_only=True, tag="end"):
     detail: str = ""
 
 
-Record = Intent | Upload | PartStored | Synced | Completing | End
+Record = Intent | Upload | PartStored | Synced | Completing | NotCompleted | End
 
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
@@ -280,7 +284,7 @@ class JournalView(Struct, frozen=True, kw_only=True):
         upload_id: None until OSS gave one.
         parts: Acknowledged parts by number, with local CRC-64.
         unsynced: Numbers of the parts of a download that no `Synced` names.
-        completing: Not None if Complete may have been sent and its answer is not recorded.
+        completing: Not None if Complete may have been sent, and it is not recorded that nothing came of it.
         end: Not None if the transfer is over.
     """
 
@@ -338,6 +342,8 @@ def _with(view: JournalView, entry: Record) -> JournalView:
             if not _has_begun(view):
                 raise _out_of_order(entry, "a COMPLETING comes after its UPLOAD")
             return msgspec.structs.replace(view, completing=entry)
+        case NotCompleted():
+            return msgspec.structs.replace(view, completing=None)
         case End():
             return msgspec.structs.replace(view, end=entry)
 

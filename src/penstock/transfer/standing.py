@@ -12,6 +12,7 @@ from penstock.transfer.events import FoundUpload
 from penstock.transfer.job import Beginning, Fresh, FromJournal, FromKey, FromToken, UploadJob
 from penstock.transfer.journal import (
     Intent,
+    NotCompleted,
     ObjectOptions,
     PartStored,
     Record,
@@ -174,6 +175,10 @@ class Standing:
         self.upload_id = upload_id
         self.initiate_in_doubt = False
         return self.write_down(Upload(upload_id=upload_id, adopted=adopted), durable=True)
+
+    def write_not_completed(self) -> list[AppendJournal]:
+        """Nothing came of the Complete. If this is lost, a resume only looks once more."""
+        return self.write_down(NotCompleted(), durable=False) if self.is_journaled else []
 
     def resume_token(self) -> str | None:
         """Text to go on from anywhere; None while there is nothing on the server to go on with."""

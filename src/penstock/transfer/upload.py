@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-import msgspec
-
 from penstock.errors import (
-    Forbidden,
-    IncompleteUpload,
     InvalidInput,
     NoSuchUpload,
     PenstockError,
-    ServiceError,
     ServiceUnavailable,
 )
 from penstock.transfer import commands as do
 from penstock.transfer import events as on
 from penstock.transfer import failures
+from penstock.transfer.completion import CompletingMachine
 from penstock.transfer.hashing import PartHashing
 from penstock.transfer.job import Beginning, Fresh, FromJournal, FromKey, UploadJob, UploadSettings
-from penstock.transfer.journal import Completing, EndKind, PartStored, Source, TargetState
+from penstock.transfer.journal import EndKind, PartStored, TargetState
 from penstock.transfer.listing import PartListing
-from penstock.transfer.machine import State, Step, StoppableMachine
-from penstock.transfer.outcome import OutcomeKind, Stored
+from penstock.transfer.machine import State, Step
+from penstock.transfer.outcome import OutcomeKind
 from penstock.transfer.plan import Plan, part_plan
-from penstock.transfer.resolve import Resolution, Verdict, is_ours
+from penstock.transfer.resolve import Resolution
 from penstock.transfer.resume import Reconciled, reconcile
 from penstock.transfer.search import Candidate, UploadSearch, unborn
 from penstock.transfer.standing import Standing
 
-MAX_ROUNDS = 3
-"""
-How often each of these may happen before the transfer gives up: an unanswered Initiate, a changed source,
-parts that OSS disowns, a Complete without effect.
-"""
 
-
-class UploadMachine(StoppableMachine):
+class UploadMachine(CompletingMachine):
     """
     Decides the next step of a multipart upload, and takes none.
 
@@ -85,15 +73,13 @@ class UploadMachine(StoppableMachine):
         *,
         resolve_only: bool = False,
     ) -> None:
-        self.settings = settings or UploadSettings()
+        settings = settings or UploadSettings()
         beginning = beginning or Fresh()
-        super().__init__(Standing(job, beginning, trust_identity=self.settings.trust_identity), beginning)
-        self._resolve_only = resolve_only
+        standing = Standing(job, beginning, trust_identity=settings.trust_identity)
+        super().__init__(standing, beginning, settings, resolve_only=resolve_only)
         self._reconciled: Reconciled | None = None
         self._candidates: list[Candidate] = []
-        self._rounds: Counter[State] = Counter()
         self._upload_gone = False
-        self._refusal: PenstockError | None = None
 
     def _on_answer(self, event: on.Event) -> list[do.Command]:
         match event:
@@ -105,21 +91,7 @@ class UploadMachine(StoppableMachine):
                 return self._on_part_sent(event)
             case on.PartFailed(number=number, error=error, is_final=is_final, sent_bytes=sent_bytes):
                 return self._on_part_failed(number, error, is_final, sent_bytes)
-            case on.CompleteSucceeded():
-                return self._on_complete_succeeded(event)
-            case on.CompleteFailed(error=error):
-                return self._on_complete_failed(error)
-            case on.CompleteUnanswered(error=error, request_sent=request_sent):
-                return self._on_complete_unanswered(error, request_sent)
-            case on.TargetInspected(target=target, server_time=server_time):
-                return self._on_target_inspected(target, server_time)
-            case on.InspectTargetFailed(error=error):
-                return self._on_inspect_target_failed(error)
-            case on.SourceInspected(source=source) if self.state is State.CHECKING:
-                return self._on_source_inspected(source)
-            case on.InspectSourceFailed(error=error) if self.state is State.CHECKING:
-                return self._fail(error)
-        return []
+        return super()._on_answer(event)
 
     def _after_step(self, step: Step) -> list[do.Command]:
         match step:
@@ -200,7 +172,10 @@ class UploadMachine(StoppableMachine):
 
     def _search(self) -> list[do.Command]:
         if isinstance(self._beginning, FromKey):
-            return self._enter(State.SEARCHING, UploadSearch(lambda upload: True))
+            cancelled = self._beginning.except_for
+            return self._enter(
+                State.SEARCHING, UploadSearch(lambda upload: upload.upload_id not in cancelled)
+            )
         return self._enter(State.SEARCHING, UploadSearch(self._standing.begun_since_start()))
 
     def _after_search(self, search: UploadSearch) -> list[do.Command]:
@@ -344,184 +319,6 @@ class UploadMachine(StoppableMachine):
         elif is_final or self._ledger.attempts(number) >= self.settings.part_attempts:
             return self._fail(error)
         return self._send()
-
-    # --- the last look before completion
-
-    def _check_source(self) -> list[do.Command]:
-        self.state = State.CHECKING
-        return self._check_target() if self._standing.job.source is None else [do.InspectSource()]
-
-    def _on_source_inspected(self, source: Source | None) -> list[do.Command]:
-        standing = self._standing
-        assert standing.intent is not None
-        if source is not None and source.is_same_revision(standing.intent.source):
-            return self._check_target()
-        if source is None or not self._may_try_again(State.CHECKING):
-            return self._fail(failures.source_keeps_changing(standing.name))
-        stored = dict(self._ledger.stored)
-        standing.job = msgspec.structs.replace(standing.job, source=source, total_bytes=source.size_bytes)
-        standing.source_in_doubt = True
-        standing.announced_crc64 = None
-        try:
-            plan = part_plan(source.size_bytes, self._ledger.plan.part_bytes)
-        except InvalidInput as error:
-            return self._fail(error)
-        self._ledger.replan(plan)
-        listed = {
-            number: on.ListedPart(number=number, size_bytes=part.size_bytes, etag=part.etag, crc64=part.crc64)
-            for number, part in stored.items()
-        }
-        return self._compare(reconcile(plan, listed, {}, source_unchanged=False))
-
-    def _check_target(self) -> list[do.Command]:
-        intent = self._standing.intent
-        assert intent is not None
-        if self.settings.protect_target and intent.target_known:
-            return [do.InspectTarget()]
-        return self._complete()
-
-    def _on_target_inspected(self, target: TargetState | None, server_time: int | None) -> list[do.Command]:
-        match self.state:
-            case State.INSPECTING_TARGET | State.CHECKING:
-                if self._standing.intent is not None and not self._target_is_as_before(target):
-                    if is_ours(target, self._standing.proof()):
-                        return self._commit_by_evidence(target)
-                    return self._fail(failures.target_changed(self._standing.name))
-                if self.state is State.CHECKING:
-                    return self._complete()
-                return self._after_target(target, server_time, target_known=True)
-        return []
-
-    def _on_inspect_target_failed(self, error: PenstockError) -> list[do.Command]:
-        match self.state:
-            case State.INSPECTING_TARGET if isinstance(error, Forbidden) and self._standing.intent is None:
-                return self._after_target(None, None, target_known=False)
-            case State.INSPECTING_TARGET | State.CHECKING:
-                return self._fail(error)
-        return []
-
-    def _target_is_as_before(self, target: TargetState | None) -> bool:
-        assert self._standing.intent is not None
-        before = self._standing.intent.target
-        if before is None or target is None:
-            return before is target
-        return before.is_same_object(target)
-
-    # --- completion
-
-    def _complete(self) -> list[do.Command]:
-        standing = self._standing
-        if self._draining:
-            return self._stop("drain")
-        try:
-            self._ledger.check_complete()
-        except IncompleteUpload as error:
-            return self._fail(error)
-        crc64 = self._ledger.whole_crc64()
-        assert crc64 is not None
-        assert standing.upload_id is not None
-        standing.announced_crc64 = crc64
-        self.state = State.COMPLETING
-        plan = self._ledger.plan
-        ordered = (self._ledger.stored[number] for number in range(1, plan.count + 1))
-        announcement = Completing(part_count=plan.count, total_bytes=plan.total_bytes, crc64=crc64)
-        return [
-            *standing.write_down(announcement, durable=True),
-            do.Complete(
-                upload_id=standing.upload_id,
-                parts=tuple(do.PartTag(part.number, part.etag) for part in ordered),
-                forbid_overwrite=self._forbid_overwrite(),
-                crc64=crc64,
-            ),
-        ]
-
-    def _on_complete_succeeded(self, done: on.CompleteSucceeded) -> list[do.Command]:
-        standing = self._standing
-        if not standing.complete_in_doubt or self.state not in (State.COMPLETING, State.STOPPING):
-            return []
-        standing.complete_in_doubt = False
-        expected = standing.announced_crc64
-        assert expected is not None
-        if done.crc64 is not None and done.crc64 != expected:
-            self._object_made = True
-            return self._fail_for_good(failures.altered_object(standing.name, expected, done.crc64))
-        self._stored = Stored(
-            etag=done.etag,
-            crc64=expected,
-            size_bytes=self._ledger.plan.total_bytes,
-            version_id=done.version_id,
-        )
-        return [] if self.state is State.STOPPING else self._committed(self._stored)
-
-    def _on_complete_failed(self, error: PenstockError) -> list[do.Command]:
-        if self.state not in (State.COMPLETING, State.STOPPING):
-            return []
-        status = error.status if isinstance(error, ServiceError) else 500
-        if isinstance(error, NoSuchUpload) or status >= 500:
-            return [] if self.state is State.STOPPING else self._resolve()
-        self._standing.complete_in_doubt = False
-        if error.code == "CallbackFailed":
-            self._object_made = True
-            return self._fail_for_good(error)
-        if self.state is State.STOPPING:
-            return []
-        if error.code == failures.FILE_ALREADY_EXISTS:
-            self._refusal = error
-            return self._resolve()
-        if error.code == "InvalidPart" and self._may_try_again(State.LISTING):
-            return self._list_parts()
-        return self._fail(error)
-
-    def _on_complete_unanswered(self, error: PenstockError, request_sent: bool) -> list[do.Command]:
-        if self.state not in (State.COMPLETING, State.STOPPING):
-            return []
-        self._standing.complete_in_doubt = request_sent
-        if self.state is State.STOPPING:
-            return []
-        return self._resolve() if request_sent else self._fail(error)
-
-    def _resolve(self) -> list[do.Command]:
-        settle_s = 0.0 if self._refusal is not None else self.settings.settle_s
-        standing = self._standing
-        return self._enter(State.RESOLVING, Resolution(standing.upload_id, standing.proof(), settle_s))
-
-    def _after_resolution(self, resolution: Resolution) -> list[do.Command]:
-        standing = self._standing
-        if resolution.error is not None:
-            return self._fail(resolution.error)
-        if resolution.verdict is Verdict.COMMITTED:
-            return self._commit_by_evidence(resolution.target)
-        if resolution.verdict is Verdict.LOST:
-            # An unanswered Complete stays in doubt: the object may have been made, and been written over.
-            return self._fail_for_good(failures.upload_lost(standing.name))
-        standing.complete_in_doubt = False
-        if self._resolve_only:
-            return self._report(standing.outcome(OutcomeKind.ABORTED, reason="resolve"))
-        if self._refusal is not None:
-            return self._fail(self._overwrite_refused(self._refusal))
-        if not self._may_try_again(State.COMPLETING):
-            return self._fail(failures.complete_without_effect(standing.name, MAX_ROUNDS + 1))
-        return self._list_parts()
-
-    def _may_try_again(self, what: State) -> bool:
-        self._rounds[what] += 1
-        return self._rounds[what] <= MAX_ROUNDS
-
-    def _forbid_overwrite(self) -> bool:
-        return self.settings.forbid_overwrite or self._target_was_absent()
-
-    def _target_was_absent(self) -> bool:
-        intent = self._standing.intent
-        return (
-            self.settings.protect_target
-            and intent is not None
-            and intent.target_known
-            and intent.target is None
-        )
-
-    def _overwrite_refused(self, error: PenstockError) -> PenstockError:
-        was_absent = self._target_was_absent() and not self.settings.forbid_overwrite
-        return failures.target_error(self._standing.name, error, was_absent=was_absent)
 
 
 def _plan_of(job: UploadJob, listed: dict[int, on.ListedPart]) -> Plan | None:

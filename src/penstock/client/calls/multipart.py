@@ -17,7 +17,7 @@ from penstock.client.calls.options import (
 )
 from penstock.client.sending.body import Source, body_of
 from penstock.client.sending.progress import Progress
-from penstock.errors import InvalidInput
+from penstock.errors import InvalidInput, NoSuchUpload
 from penstock.protocol import limits, names
 from penstock.protocol.operation import Result
 from penstock.protocol.operations import multipart as wire
@@ -192,8 +192,18 @@ class MultipartCalls(Caller):
         Make the UploadId invalid and remove its parts (cancel the upload, in the words of this library).
 
         Parts that are still arriving survive it: stop their senders first, as `Transfer.cancel` does.
+
+        Raises:
+            NoSuchUpload: There is none, and it cannot have been this call that removed it. And as every call.
         """
-        return self._call(wire.AbortMultipartUpload(bucket=bucket, key=key, upload_id=upload_id), Result)
+        request = wire.AbortMultipartUpload(bucket=bucket, key=key, upload_id=upload_id)
+        try:
+            return self._call(request, Result)
+        except NoSuchUpload as error:
+            # An attempt whose answer was lost has done it, or somebody else has: it is gone, as was asked.
+            if error.in_doubt:
+                return Result()
+            raise
 
     def list_parts(
         self,

@@ -75,9 +75,16 @@ class Journals:
             if found is not None:
                 yield found
 
-    def of_target(self, endpoint: str, bucket: str, key: str) -> UnfinishedUpload | None:
-        """The transfer to a key that began last and has not ended; if there is none, the download of it."""
-        found = self._of_key(endpoint, bucket, key)
+    def of_target(
+        self, endpoint: str, bucket: str, key: str, end: EndKind | None = None
+    ) -> UnfinishedUpload | None:
+        """
+        The transfer to a key that began last and has not ended; if there is none, the download of it.
+
+        Args:
+            end: Instead, those that have ended in this way, and whose journal a crash has left.
+        """
+        found = self._of_key(endpoint, bucket, key, end)
         to_key = [upload for upload in found if upload.view.intent.kind is not TransferKind.DOWNLOAD]
         return max(to_key or found, key=_started_at, default=None)
 
@@ -85,6 +92,11 @@ class Journals:
         """The upload to a key that was cancelled last, and whose cancel OSS has not confirmed yet."""
         found = self._of_key(endpoint, bucket, key, EndKind.CANCEL_PENDING)
         return max(found, key=_started_at, default=None)
+
+    def cancelled_uploads(self, endpoint: str, bucket: str, key: str) -> frozenset[str]:
+        """UploadIds of a key whose cancel OSS has not confirmed yet."""
+        found = self._of_key(endpoint, bucket, key, EndKind.CANCEL_PENDING)
+        return frozenset(one.view.upload_id for one in found if one.view.upload_id is not None)
 
     def of_download(
         self, endpoint: str, bucket: str, key: str, version_id: str, path: str

@@ -10,6 +10,7 @@ from penstock.client.running.transfer import Transfer
 from penstock.client.sending.waiting import wait_for
 from penstock.errors import Aborted, Committed, PenstockError
 from penstock.net.latch import Attachment, Latch
+from penstock.net.throttle import Bandwidth
 from penstock.transfer.outcome import Outcome, OutcomeKind
 from penstock.transfer.progress import Progress
 
@@ -136,8 +137,8 @@ class Turn:
 class QueuedTransfer(Transfer):
     """A transfer of a group: it may have to wait for its turn, and is else like any other."""
 
-    def __init__(self, name: str, turn: Turn) -> None:
-        super().__init__(name, turn, turn, start=False)
+    def __init__(self, name: str, turn: Turn, bandwidth: Bandwidth) -> None:
+        super().__init__(name, turn, turn, bandwidth, start=False)
         self.turn = turn
 
     def begin(self) -> None:

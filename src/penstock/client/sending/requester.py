@@ -68,6 +68,8 @@ class Trail:
             if self.in_doubt:
                 self.in_doubt_bytes = max(self.in_doubt_bytes, self.flight.sent_bytes)
             error.request_sent = error.request_sent or self.in_doubt
+        if self.flight.tries > 1:  # what went into the kept connection that turned out dead may have arrived
+            self.in_doubt = self.in_doubt or self.operation.commits
         if self.in_doubt:
             error.in_doubt = True
         self.flight = Flight()

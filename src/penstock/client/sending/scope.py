@@ -21,6 +21,20 @@ PROCESS = Latch()
 _AROUND: contextvars.ContextVar[tuple[Latch, ...]] = contextvars.ContextVar("penstock_scopes", default=())
 
 
+def abort_all(reason: str = "abort") -> None:
+    """
+    Stop everything that this process does with penstock, in all clients and groups, now and for good.
+
+    For a process that is to end: what is begun afterwards, by new clients too, ends at once as not sent. Only
+    what cleans up (`Transfer.cancel`) still works. Uploads, copies and downloads are kept, and go on in
+    another process. From any thread, a signal handler or a callback; never raises; may be repeated.
+
+    Example:
+        signal.signal(signal.SIGTERM, lambda number, frame: penstock.abort_all("SIGTERM"))
+    """
+    PROCESS.trip(reason)
+
+
 def scopes_around() -> tuple[Latch, ...]:
     """The latches of all scopes that the running code stands in, outermost first."""
     return _AROUND.get()

@@ -18,7 +18,8 @@ from penstock.client.transfers.object_parts import ObjectParts
 from penstock.client.transfers.single_copy import SingleCopy
 from penstock.client.transfers.upload_calls import OWNERSHIP_METADATA
 from penstock.client.transfers.upload_driver import UploadDriver
-from penstock.client.transfers.uploads import OnProgress, ResumeOptions, UploadTransfers, journaled_options
+from penstock.client.transfers.upload_job import begun_job, journaled_options
+from penstock.client.transfers.uploads import OnProgress, ResumeOptions, UploadTransfers
 from penstock.errors import InvalidInput
 from penstock.files.journal_file import JournalFile
 from penstock.protocol.limits import GIB, MAX_SINGLE_COPY_BYTES
@@ -62,6 +63,7 @@ class CopyOptions(ObjectOptions, total=False):
     forbid_overwrite: bool
     protect_target: bool
     journal: bool
+    bandwidth_limit_bytes_s: float | None
     traffic_limit_bits_per_s: int | None
     progress: OnProgress | None
 
@@ -82,6 +84,7 @@ class CopyTransfers(UploadTransfers):
         forbid_overwrite: bool = False,
         protect_target: bool = True,
         journal: bool = True,
+        bandwidth_limit_bytes_s: float | None = None,
         traffic_limit_bits_per_s: int | None = None,
         progress: OnProgress | None = None,
         **options: Unpack[ObjectOptions],
@@ -103,6 +106,9 @@ class CopyTransfers(UploadTransfers):
                 parts. If it is given, the copy is made in parts whatever its size.
             parallel: Parts that are made at the same time; 4 by default, fewer for large parts.
             forbid_overwrite, protect_target, journal, progress: As in `upload`.
+            bandwidth_limit_bytes_s: How fast bytes may flow that have to be read here, after the source was
+                changed (see `resume`). What OSS copies itself is not held back.
+            traffic_limit_bits_per_s: Speed that OSS allows each request.
             **options: See `ObjectOptions`.
 
         Returns:
@@ -118,7 +124,7 @@ class CopyTransfers(UploadTransfers):
         source_url = _named_object(source)
         url = _target_url(target, source_url)
         checked(options, url.key)
-        requester = self._requester.for_transfer()
+        requester = self._limited(bandwidth_limit_bytes_s)
         parts = ObjectParts.inspect(requester, source_url, source_version_id or "")
         if _fits_one_request(parts, part_bytes):
             request = _copy_request(
@@ -163,7 +169,7 @@ class CopyTransfers(UploadTransfers):
         options: ResumeOptions,
     ) -> Transfer:
         """Go on with a copy; the arguments are those of `resume`, and what was found out about it."""
-        requester = self._requester.for_transfer()
+        requester = self._limited(options.get("bandwidth_limit_bytes_s"))
         file: JournalFile | None = None
         try:
             if path is not None:
@@ -171,7 +177,7 @@ class CopyTransfers(UploadTransfers):
                 beginning = FromJournal(view)
             url, version_id = _source_of(what, beginning, source)
             parts = ObjectParts.inspect(requester, url, version_id)
-            job = self._resumed_job(what, beginning, parts)
+            job = begun_job(what, beginning, parts, self.settings)
             job = msgspec.structs.replace(job, kind=TransferKind.COPY)
             plan = copy_plan(job.total_bytes, job.part_bytes)
             settings = UploadSettings(

@@ -39,6 +39,7 @@ class DownloadOptions(TypedDict, total=False):
     part_bytes: int | None
     parallel: int | None
     journal: bool
+    bandwidth_limit_bytes_s: float | None
     traffic_limit_bits_per_s: int | None
     progress: OnProgress | None
 
@@ -56,6 +57,7 @@ class DownloadTransfers(UploadTransfers):
         part_bytes: int | None = None,
         parallel: int | None = None,
         journal: bool = True,
+        bandwidth_limit_bytes_s: float | None = None,
         traffic_limit_bits_per_s: int | None = None,
         progress: OnProgress | None = None,
     ) -> Transfer:
@@ -79,6 +81,7 @@ class DownloadTransfers(UploadTransfers):
                 it is kept after a stop, unless this is given.
             parallel: Ranges that are fetched at the same time; 4 by default, fewer for large ranges.
             journal: False keeps nothing after a stop.
+            bandwidth_limit_bytes_s: How fast its bytes may flow; see `Transfer.bandwidth_limit_bytes_s`.
             traffic_limit_bits_per_s: Speed that OSS allows each range.
             progress: Called with a `Progress` as bytes come, on other threads.
 
@@ -103,11 +106,12 @@ class DownloadTransfers(UploadTransfers):
             if known is not None:
                 options = ResumeOptions(
                     parallel=parallel,
+                    bandwidth_limit_bytes_s=bandwidth_limit_bytes_s,
                     traffic_limit_bits_per_s=traffic_limit_bits_per_s,
                     progress=progress,
                 )
                 return self._resume_download(known.path, options)
-        requester = self._requester.for_transfer()
+        requester = self._limited(bandwidth_limit_bytes_s)
         found = target_state(ObjectParts.inspect(requester, url, version_id or "").found)
         plan = part_plan(found.size_bytes, part_bytes)
         is_small = part_bytes is None and found.size_bytes <= AUTOMATIC_PART_BYTES
@@ -134,7 +138,7 @@ class DownloadTransfers(UploadTransfers):
 
     def _resume_download(self, path: Path, options: ResumeOptions) -> Transfer:
         """Go on with the download that a journal tells of; ``options`` are those of `resume`."""
-        requester = self._requester.for_transfer()
+        requester = self._limited(options.get("bandwidth_limit_bytes_s"))
         file, view = self._journals.open(path)
         try:
             intent = view.intent
@@ -185,7 +189,8 @@ class DownloadTransfers(UploadTransfers):
         return DownloadDriver(
             machine,
             calls,
-            PartialFile(Path(job.path), job.job_id, self._errands),
+            PartialFile(Path(job.path), job.job_id, self._errands, keep=machine.settings.keep),
+            self._errands,
             journal,
             self._part_workers,
             requester.latch(),

@@ -71,26 +71,37 @@ class Group:
         Returns:
             A handle, as from `Client.upload`. What is wrong with the source or the target is the transfer's
             result, and keeps no other one from running.
+
+        Raises:
+            InvalidInput: The limit of its speed is none.
         """
-        return self._add(target, _size_of(source), lambda: self._client.upload(source, target, **options))
+        return self._add(
+            target,
+            _size_of(source),
+            lambda: self._client.upload(source, target, **options),
+            options.get("bandwidth_limit_bytes_s"),
+        )
 
     def download(
         self, source: str, path: str | os.PathLike[str], **options: Unpack[DownloadOptions]
     ) -> Transfer:
         """Add a download; the arguments are those of `Client.download`. Returns as `upload`."""
         name = f"{source} -> {os.fspath(path)}"
-        return self._add(name, 0, lambda: self._client.download(source, path, **options))
+        limit = options.get("bandwidth_limit_bytes_s")
+        return self._add(name, 0, lambda: self._client.download(source, path, **options), limit)
 
     def copy(self, source: str, target: str, **options: Unpack[CopyOptions]) -> Transfer:
         """Add a copy inside OSS; the arguments are those of `Client.copy`. Returns as `upload`."""
         name = f"{source} -> {target}"
-        return self._add(name, 0, lambda: self._client.copy(source, target, **options))
+        limit = options.get("bandwidth_limit_bytes_s")
+        return self._add(name, 0, lambda: self._client.copy(source, target, **options), limit)
 
     def resume(
         self, what: str, source: UploadSource | None = None, **options: Unpack[ResumeOptions]
     ) -> Transfer:
         """Add what was stopped before; the arguments are those of `Client.resume`. Returns as `upload`."""
-        return self._add(what[:80], 0, lambda: self._client.resume(what, source, **options))
+        limit = options.get("bandwidth_limit_bytes_s")
+        return self._add(what[:80], 0, lambda: self._client.resume(what, source, **options), limit)
 
     def abort(self, reason: str = "abort") -> None:
         """
@@ -208,14 +219,17 @@ class Group:
     def _all(self) -> list[QueuedTransfer]:
         return list(self._members)  # one step, so that it needs no lock in a signal handler
 
-    def _add(self, name: str, total_bytes: int, begin: Begin) -> Transfer:
+    def _add(
+        self, name: str, total_bytes: int, begin: Begin, bandwidth_limit_bytes_s: float | None
+    ) -> Transfer:
+        bandwidth = Bandwidth(bandwidth_limit_bytes_s)
         latch = Latch(self._latch, *scopes_around())
 
         def begin_here() -> Transfer:
             with within(latch), limited_by(self._bandwidth):
                 return begin()
 
-        transfer = QueuedTransfer(name, Turn(begin_here, latch, total_bytes))
+        transfer = QueuedTransfer(name, Turn(begin_here, latch, total_bytes), bandwidth)
         transfer.turn.wait_at(self._entrance, transfer)
         self._client._transfers.add(transfer)
         self._members.append(transfer)

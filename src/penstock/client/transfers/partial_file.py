@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from penstock.client.sending.readahead import Fill, read_ahead
@@ -27,12 +28,14 @@ class PartialFile:
         path: Where the file goes.
         job_id: Tells the partial file from those of other downloads.
         errands: Where blocking calls are done.
+        keep: It is to be found again by the job after a stop; else nothing of it is.
     """
 
-    def __init__(self, path: Path, job_id: str, errands: Errands) -> None:
+    def __init__(self, path: Path, job_id: str, errands: Errands, *, keep: bool) -> None:
         self._path = path
         self._job_id = job_id
         self._errands = errands
+        self._keep = keep
         self._target: DownloadTarget | None = None
 
     def answer(self, command: do.Command, latch: Latch) -> on.Event:
@@ -62,9 +65,14 @@ class PartialFile:
         self._opened.write_at(offset, data)
 
     def close(self) -> None:
-        """Let go of the partial file, and keep it."""
-        if self._target is not None:
+        """Let go of the partial file, and keep it if it is to be kept."""
+        if self._target is None:
+            return
+        if self._keep:
             self._target.close()
+        else:
+            with suppress(OSError):  # the next download of the same file removes it
+                self._target.discard()
 
     @property
     def _opened(self) -> DownloadTarget:
@@ -73,7 +81,9 @@ class PartialFile:
 
     def _open(self, command: do.OpenPartial) -> on.Event:
         try:
-            if command.create:
+            if command.create and not self._keep:
+                self._target = DownloadTarget.create(self._path)
+            elif command.create:
                 self.close()
                 self._target = DownloadTarget.begin(self._path, self._job_id, command.total_bytes)
             else:
@@ -133,12 +143,25 @@ class PartialFile:
         return on.PublishedHashed(size_bytes=size_bytes, crc64=found)
 
     def _discard(self) -> on.Event:
+        if not self._keep:
+            return self._discard_unkept()
         self.close()
         try:
             was_there = DownloadTarget.discard_job(self._path, self._job_id)
         except TransferError as error:
             return on.DiscardPartialFailed(error=error)
         return on.PartialDiscarded(was_there=was_there)
+
+    def _discard_unkept(self) -> on.Event:
+        try:
+            self._opened.discard()
+        except OSError as error:
+            refused = TransferError(
+                f"what was fetched for {self._path} could not be removed: {error.strerror or error}",
+                advice=f"Remove {self._opened.temporary}, or download the file again.",
+            )
+            return on.DiscardPartialFailed(error=refused)
+        return on.PartialDiscarded(was_there=True)
 
     def _crc64(self, fill: Fill, size_bytes: int, latch: Latch) -> int:
         total = 0

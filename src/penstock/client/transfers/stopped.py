@@ -35,7 +35,7 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
                 CRC-64.
             source: Where the bytes are; None takes the file, or the object, that the journal names. An
                 ``oss://`` address says that it is a copy. A download takes none.
-            **options: ``parallel``, ``progress`` and ``traffic_limit_bits_per_s`` as at the beginning;
+            **options: ``parallel``, ``progress`` and the two limits of speed as at the beginning;
                 ``keep_matching=True`` goes on although the source was changed, and sends again only the parts
                 that differ; ``protect_target=False`` writes over what somebody else wrote to the key since;
                 ``journal=False`` begins no journal where there is none.
@@ -47,9 +47,14 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
 
         Every other refusal is the transfer's result: `SourceChanged`, `TargetChanged`, `UploadLost`.
         """
-        path, beginning = self._beginning(what)
+        path, beginning = self._beginning(what, by_journal=source is None)
         match _kind_of(beginning, source):
             case TransferKind.COPY:
+                if source is not None and _as_url(source) is None:
+                    raise InvalidInput(
+                        f"{what[:80]} is a copy: its bytes come from an object, not from here",
+                        advice="Leave the source out, or name the object: oss://bucket/key.",
+                    )
                 return self._resume_copy(what, path, beginning, _as_url(source), options)
             case TransferKind.DOWNLOAD:
                 if source is not None:
@@ -58,6 +63,11 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
                         advice="Leave the source out.",
                     )
                 return self._resume_download(_journal_of_download(what, path), options)
+        if (named := _as_url(source)) is not None:
+            raise InvalidInput(
+                f"{what[:80]} is an upload: its bytes come from a file, not from {named}",
+                advice="Name the file, or begin a copy: client.copy(source, target).",
+            )
         return super().resume(what, source, **options)
 
     def cancel_upload(self, what: str) -> Outcome:

@@ -6,8 +6,8 @@ import secrets
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePath
-from typing import Any, TypedDict, Unpack
+from pathlib import Path
+from typing import TypedDict, Unpack
 
 import msgspec
 
@@ -20,18 +20,22 @@ from penstock.client.running.transfer import Aftermath, Driver, Transfer
 from penstock.client.sending.requester import Requester
 from penstock.client.sending.workers import Workers
 from penstock.client.transfers.driver import Journal
-from penstock.client.transfers.part_source import FileParts, PartSource, UploadSource, part_source
+from penstock.client.transfers.part_source import PartSource, UploadSource, part_source
 from penstock.client.transfers.single_upload import SingleUpload
 from penstock.client.transfers.upload_calls import UploadCalls
 from penstock.client.transfers.upload_driver import UploadDriver
+from penstock.client.transfers.upload_job import (
+    begun_job,
+    journaled_options,
+    known_source,
+    known_total_bytes,
+    target_url,
+)
 from penstock.errors import InvalidInput
 from penstock.files.journal_file import JournalFile
 from penstock.files.source import IDENTITY_IS_PROOF
 from penstock.net.throttle import Bandwidth
-from penstock.protocol.operations import OPERATIONS
-from penstock.protocol.operations.multipart import InitiateMultipartUpload
-from penstock.protocol.urls import OssUrl, is_oss_url, parse_url
-from penstock.transfer import journal as records
+from penstock.protocol.urls import is_oss_url, parse_url
 from penstock.transfer import token as tokens
 from penstock.transfer.events import CancelRequested, Event
 from penstock.transfer.job import (
@@ -42,8 +46,8 @@ from penstock.transfer.job import (
     FromToken,
     UploadJob,
     UploadSettings,
-    resumed_job,
 )
+from penstock.transfer.journal import EndKind
 from penstock.transfer.outcome import Outcome
 from penstock.transfer.plan import AUTOMATIC_PART_BYTES, part_plan, suggested_parallel
 from penstock.transfer.progress import Progress
@@ -59,6 +63,7 @@ class ResumeOptions(TypedDict, total=False):
     keep_matching: bool
     protect_target: bool
     journal: bool
+    bandwidth_limit_bytes_s: float | None
     traffic_limit_bits_per_s: int | None
     progress: OnProgress | None
 
@@ -71,6 +76,7 @@ class UploadOptions(ObjectOptions, total=False):
     forbid_overwrite: bool
     protect_target: bool
     journal: bool
+    bandwidth_limit_bytes_s: float | None
     traffic_limit_bits_per_s: int | None
     progress: OnProgress | None
 
@@ -94,6 +100,7 @@ class UploadTransfers(Caller):
         forbid_overwrite: bool = False,
         protect_target: bool = True,
         journal: bool = True,
+        bandwidth_limit_bytes_s: float | None = None,
         traffic_limit_bits_per_s: int | None = None,
         progress: OnProgress | None = None,
         **options: Unpack[ObjectOptions],
@@ -114,6 +121,8 @@ class UploadTransfers(Caller):
             forbid_overwrite: True refuses to replace an object.
             protect_target: True refuses to replace what somebody else wrote to the key since the start.
             journal: False keeps no journal: only `resume_token` or the key then lead back to the upload.
+            bandwidth_limit_bytes_s: How fast its bytes may flow; see `Transfer.bandwidth_limit_bytes_s`.
+            traffic_limit_bits_per_s: Speed that OSS allows each request.
             progress: Called with a `Progress` as bytes are sent and acknowledged, on other threads.
             **options: See `ObjectOptions`.
 
@@ -124,16 +133,16 @@ class UploadTransfers(Caller):
             InvalidInput, SourceUnreadable: Nothing was sent.
         """
         check_traffic_limit(traffic_limit_bits_per_s)
+        requester = self._limited(bandwidth_limit_bytes_s)
         parts = part_source(source, self._errands)
         try:
-            url = _object_url(target, parts)
+            url = target_url(target, parts)
             fields = checked(options, url.key)
             plan = part_plan(parts.total_bytes, part_bytes)
             if parallel is not None and parallel < 1:
                 raise InvalidInput(f"{parallel} parts at a time cannot be", advice="Give 1 or more.")
             ownership_token = secrets.token_hex(8)
             if part_bytes is None and parts.total_bytes <= AUTOMATIC_PART_BYTES:
-                requester = self._requester.for_transfer()
                 single = SingleUpload(
                     requester,
                     parts,
@@ -167,7 +176,7 @@ class UploadTransfers(Caller):
         except BaseException:
             parts.close()
             raise
-        return self._run(job, settings, Fresh(), parts, file, progress, traffic_limit_bits_per_s)
+        return self._run(requester, job, settings, Fresh(), parts, file, progress, traffic_limit_bits_per_s)
 
     def resume(
         self,
@@ -178,6 +187,7 @@ class UploadTransfers(Caller):
         keep_matching: bool = False,
         protect_target: bool = True,
         journal: bool = True,
+        bandwidth_limit_bytes_s: float | None = None,
         traffic_limit_bits_per_s: int | None = None,
         progress: OnProgress | None = None,
     ) -> Transfer:
@@ -200,14 +210,15 @@ class UploadTransfers(Caller):
         Every other refusal is the transfer's result: `SourceChanged`, `TargetChanged`, `UploadLost`.
         """
         check_traffic_limit(traffic_limit_bits_per_s)
-        path, beginning = self._beginning(what)
-        parts = part_source(_named_source(what, source, beginning), self._errands)
+        requester = self._limited(bandwidth_limit_bytes_s)
+        path, beginning = self._beginning(what, by_journal=source is None)
+        parts = part_source(known_source(what, source, beginning), self._errands)
         file: JournalFile | None = None
         try:
             if path is not None:
                 file, view = self._journals.open(path)
                 beginning = FromJournal(view)
-            job = self._resumed_job(what, beginning, parts)
+            job = begun_job(what, beginning, parts, self.settings)
             if file is None and journal:
                 file = self._journals.create(job.job_id)
         except BaseException:
@@ -221,7 +232,7 @@ class UploadTransfers(Caller):
             keep_matching=keep_matching,
             trust_identity=IDENTITY_IS_PROOF,
         )
-        return self._run(job, settings, beginning, parts, file, progress, traffic_limit_bits_per_s)
+        return self._run(requester, job, settings, beginning, parts, file, progress, traffic_limit_bits_per_s)
 
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
         """
@@ -267,8 +278,17 @@ class UploadTransfers(Caller):
 
     # --- how
 
-    def _beginning(self, what: str, *, to_cancel: bool = False) -> tuple[Path | None, Beginning]:
-        """The journal, if there is one, and what else is known."""
+    def _beginning(
+        self, what: str, *, to_cancel: bool = False, by_journal: bool = False
+    ) -> tuple[Path | None, Beginning]:
+        """
+        The journal, if there is one, and what else is known.
+
+        Args:
+            to_cancel: A transfer whose cancel is pending will do, too.
+            by_journal: A transfer that a crash has cut off when all was made will do, too: nothing but its
+                journal is asked for.
+        """
         if what.strip().startswith(tokens.PREFIX):
             token = tokens.decode(what)
             known = self._journals.of_job(token.job_id)
@@ -285,49 +305,39 @@ class UploadTransfers(Caller):
         known = self._journals.of_target(*target)
         if known is None and to_cancel:
             known = self._journals.of_pending_cancel(*target)
-        return (known.path, FromJournal(known.view)) if known else (None, FromKey())
+        if known is None and by_journal:
+            known = self._journals.of_target(*target, EndKind.COMMITTED)
+        if known is not None:
+            return known.path, FromJournal(known.view)
+        return None, FromKey(except_for=self._journals.cancelled_uploads(*target))
 
     def _without_source(self, what: str, first: Event | None, *, resolve_only: bool) -> Outcome:
         """Run the machine of an upload to an end for which its bytes are not needed."""
-        path, beginning = self._beginning(what, to_cancel=first is not None)
+        path, beginning = self._beginning(what, to_cancel=first is not None, by_journal=resolve_only)
         file: JournalFile | None = None
-        if path is not None:
-            file, view = self._journals.open(path)
-            beginning = FromJournal(view)
-        empty = part_source(b"", self._errands)
-        job = self._resumed_job(what, beginning, empty)
-        job = msgspec.structs.replace(job, total_bytes=_total_bytes(beginning))
-        machine = UploadMachine(job, UploadSettings(), beginning, resolve_only=resolve_only)
+        try:
+            if path is not None:
+                file, view = self._journals.open(path)
+                beginning = FromJournal(view)
+            empty = part_source(b"", self._errands)
+            job = begun_job(what, beginning, empty, self.settings)
+            job = msgspec.structs.replace(job, total_bytes=known_total_bytes(beginning))
+            machine = UploadMachine(job, UploadSettings(), beginning, resolve_only=resolve_only)
+        except BaseException:
+            if file is not None:
+                file.close()
+            raise
         return self._driver(self._requester, machine, job, empty, file, None, None).run(first)
 
-    def _resumed_job(self, what: str, beginning: Beginning, parts: PartSource) -> UploadJob:
-        match beginning:
-            case FromJournal(view=view):
-                return resumed_job(view.intent, parts.identity, parts.total_bytes)
-            case FromToken(token=token):
-                return UploadJob(
-                    job_id=token.job_id,
-                    endpoint=token.endpoint,
-                    region=token.region,
-                    bucket=token.bucket,
-                    key=token.key,
-                    source=parts.identity,
-                    total_bytes=parts.total_bytes,
-                    part_bytes=token.part_bytes,
-                )
-        url = parse_url(what)
-        return UploadJob(
-            job_id=secrets.token_hex(12),
-            endpoint=str(self.settings.endpoint),
-            region=self.settings.region,
-            bucket=url.bucket,
-            key=url.key,
-            source=parts.identity,
-            total_bytes=parts.total_bytes,
-        )
+    def _limited(self, bandwidth_limit_bytes_s: float | None) -> Requester:
+        """What one transfer sends its requests with, at a speed of its own."""
+        requester = self._requester.for_transfer()
+        requester.bandwidth.bytes_s = bandwidth_limit_bytes_s
+        return requester
 
     def _run(
         self,
+        requester: Requester,
         job: UploadJob,
         settings: UploadSettings,
         beginning: Beginning,
@@ -343,7 +353,6 @@ class UploadTransfers(Caller):
             if file is not None:
                 file.close()
             raise
-        requester = self._requester.for_transfer()
         driver = self._driver(requester, machine, job, parts, file, progress, traffic_limit_bits_per_s)
         name = f"oss://{job.bucket}/{job.key}"
         return self._started(name, driver, self, requester.bandwidth, job.job_id)
@@ -391,51 +400,3 @@ class UploadTransfers(Caller):
     def resolved(self, ended: Outcome) -> Outcome:
         """What became of a transfer that ended in doubt."""
         return self.resolve_upload(ended.resume_token) if ended.resume_token else ended
-
-
-def _object_url(target: str, parts: PartSource) -> OssUrl:
-    url = parse_url(target)
-    if not url.bucket:
-        raise InvalidInput(f"{target!r} names no bucket", advice="A target looks like oss://bucket/key.")
-    if not url.names_prefix:
-        return url
-    if not isinstance(parts, FileParts) or parts.identity is None:
-        raise InvalidInput(
-            f"{target!r} ends in a folder, and the source has no name",
-            advice="Name the object: oss://bucket/key.",
-        )
-    return parse_url(f"oss://{url.bucket}/{url.key}{PurePath(parts.identity.path).name}")
-
-
-def _named_source(what: str, source: UploadSource | None, beginning: Beginning) -> UploadSource:
-    if source is not None:
-        return source
-    if isinstance(beginning, FromJournal) and beginning.view.intent.source is not None:
-        return beginning.view.intent.source.path
-    raise InvalidInput(
-        f"where the bytes of {what[:80]} come from is not known here",
-        advice="Name the source: client.resume(what, source).",
-    )
-
-
-def journaled_options(url: OssUrl, fields: dict[str, Any], ownership_token: str) -> records.ObjectOptions:
-    """What Initiate shall say, as headers: they mean the same to any later version."""
-    request = InitiateMultipartUpload(bucket=url.bucket, key=url.key, **fields)
-    headers = dict(OPERATIONS.of(request).to_wire(request).headers)
-    content_type = headers.pop("content-type", None)
-    plain = {name: text for name, text in headers.items() if not name.startswith("x-oss-meta-")}
-    return records.ObjectOptions(
-        content_type=content_type,
-        headers=plain,
-        metadata=dict(request.metadata),
-        ownership_token=ownership_token,
-    )
-
-
-def _total_bytes(beginning: Beginning) -> int:
-    match beginning:
-        case FromJournal(view=view):
-            return view.intent.total_bytes
-        case FromToken(token=token):
-            return token.total_bytes
-    return 0
