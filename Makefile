@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench clean
+.PHONY: help demo test test-slow judges check format bench fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,17 @@ test: $(VENV)/.test  ## run the tests
 test-slow: $(VENV)/.test  ## run all tests, the long ones too
 	@$(BIN)/python -m pytest -n auto
 
+$(VENV)-judges/.done: pyproject.toml | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)-judges
+	@$(VENV)-judges/bin/python -m pip --disable-pip-version-check -q install --upgrade "pip>=25.1"
+	@$(VENV)-judges/bin/python -m pip --disable-pip-version-check -q install -e . --group judges
+	@touch $@
+
+judges:  ## run the official SDKs' own suites: make judges OSS2=CHECKOUT V2=CHECKOUT (one or both)
+	@test -n "$(OSS2)$(V2)" || { echo "make judges needs a checkout: OSS2=/path/to/aliyun-oss-python-sdk or V2=/path/to/alibabacloud-oss-python-sdk-v2, or both"; exit 1; }
+	@$(MAKE) --no-print-directory $(VENV)-judges/.done
+	@$(VENV)-judges/bin/python tests/judges/run_sdk_suites.py $(if $(OSS2),--oss2 $(OSS2)) $(if $(V2),--v2 $(V2)) $(ARGS)
+
 check: $(VENV)/.check  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -57,6 +68,18 @@ $(VENV)-bench/.done: pyproject.toml | $(BIN)/python
 bench: $(VENV)-bench/.done  ## measure speed and stopping, beside other clients (minutes)
 	@$(VENV)-bench/bin/python bench/throughput.py
 	@$(VENV)-bench/bin/python bench/abort.py
+	@$(VENV)-bench/bin/python bench/restart.py
+	@$(VENV)-bench/bin/python bench/complete.py
+
+SECONDS ?= 60
+$(VENV)-fuzz/.done: pyproject.toml | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)-fuzz
+	@$(VENV)-fuzz/bin/python -m pip --disable-pip-version-check -q install --upgrade "pip>=25.1"
+	@$(VENV)-fuzz/bin/python -m pip --disable-pip-version-check -q install -e . --group fuzz
+	@touch $@
+
+fuzz: $(VENV)-fuzz/.done  ## feed the parsers with any bytes, each for SECONDS=60
+	@$(VENV)-fuzz/bin/python tests/fuzz/run.py --seconds $(SECONDS)
 
 clean:  ## remove what the other targets made
-	@rm -rf $(VENV) $(VENV)-bench bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VENV)-judges $(VENV)-bench $(VENV)-fuzz .fuzz bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,11 +19,13 @@ from penstock.server.handlers import BODY_HANDLERS, HANDLERS
 FILE = Path(__file__).with_name("features.md")
 
 PARTLY = {
-    "GetObject": "no `x-oss-process`, no compression on the way",
+    "GetObject": "no `x-oss-process`",
     "ListLiveChannel": "always empty",
     "GetBucketInfo": "replication is always off",
     "PutBucketEncryption": "kept and told; bytes are stored as they come",
     "PutBucketLogging": "kept; no log objects are written",
+    "PutUserDefinedLogFieldsConfig": "kept; no log objects are written",
+    "PutBucketObjectWormConfiguration": "versions in such buckets do not go by lifecycle rules at all",
     "PutBucketInventory": "kept; no lists are written",
     "PutBucketHttpsConfig": "kept; the server's own TLS settings hold",
     "PutBucketTransferAcceleration": "kept; there is nothing to accelerate",
@@ -52,19 +54,35 @@ COMMANDS = {
 OTHERS = (
     ("Signature V4, in headers and URLs", "yes", "yes", "yes"),
     ("Signature V1, in headers and URLs", "yes", "yes", "yes"),
-    ("Temporary keys (STS AssumeRole)", "uses them", "issues them; kept in memory", "uses them"),
+    ("Signature V2, in headers and URLs", "-", "yes", "-"),
+    ("Temporary keys (STS AssumeRole)", "uses them", "issues them; they end with the server", "uses them"),
     ("Several users and accounts, user policies", "-", "`serve --config`", "-"),
     ("Access lists of buckets and objects", "-", "enforced", "-"),
     ("Bucket policies", "-", "enforced: actions, resources, principals, common conditions", "-"),
-    ("Referer rules, public access block", "-", "enforced", "-"),
+    ("Referer rules, public access block of buckets and accounts", "-", "enforced", "-"),
     ("CORS preflights and headers", "-", "enforced", "-"),
     ("Retention policies (WORM)", "-", "enforced for buckets, not for single objects", "-"),
-    ("Callbacks", "yes", "posted; not signed by Alibaba Cloud", "-"),
+    (
+        "Callbacks",
+        "yes",
+        "posted; without `authorization` and `x-oss-pub-key-url`: only Alibaba Cloud has that key",
+        "-",
+    ),
     ("`x-oss-traffic-limit`", "yes", "kept to", "-"),
     ("Image and document processing, select", "-", "NotImplemented, by name", "-"),
     ("Live channels, replication, CNAME, metadata query", "-", "NotImplemented, by name", "-"),
+    (
+        "Buckets in the path of a named host",
+        "`path_style`",
+        "taken; refused as in OSS if so set",
+        "`--strict-addressing`",
+    ),
+    ("The S3 dialect: AWS signatures, `aws-chunked`", "-", "refused", "-"),
     ("Limits: connections, requests, 4 hours, slow bodies", "-", "yes", "-"),
     ("Access log, health, Prometheus metrics", "-", "yes", "-"),
+    ("Several processes on one port", "-", "yes", "`serve --processes`"),
+    ("Check, scrub and repair of the store, also while it is served", "-", "yes", "fsck"),
+    ("Backup of the store while it is served", "-", "yes", "backup"),
 )
 
 

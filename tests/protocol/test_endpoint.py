@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import InvalidInput
-from penstock.protocol.endpoint import Endpoint, Style, split_target
+from penstock.protocol.endpoint import Endpoint, Style, is_address, split_target
 
 BASES = ["localhost", "oss.localhost", "oss-cn-hangzhou.aliyuncs.com"]
 
@@ -219,6 +219,25 @@ def test_a_bucket_and_a_key_become_an_address(endpoint, bucket, key, address):
 )
 def test_a_server_finds_the_bucket_and_the_key(host, path, bucket, key, style, signed):
     assert tuple(split_target(host, path, BASES)) == (bucket, key, style, signed)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.1:9000", True),
+        ("[::1]", True),
+        ("[::1]:9000", True),
+        ("localhost", False),
+        ("localhost:9000", False),
+        ("oss.localhost", False),
+        ("127.0.0.1.example.com", False),
+        ("[nonsense]", False),
+        ("", False),
+    ],
+)
+def test_a_host_is_an_address_or_a_name(host, address):
+    assert is_address(host) is address
 
 
 @pytest.mark.parametrize("path", ["", "*", "photos", "/%", "/%ff"])

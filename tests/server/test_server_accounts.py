@@ -171,3 +171,42 @@ def test_the_token_service_answers_in_xml_and_to_posts(bucket: Desk) -> None:
 def test_policies_of_users_name_no_principal() -> None:
     with pytest.raises(Exception, match="names no principal"):
         read_policy(policy(Action="*", Resource="*", Principal="*").encode(), names_principals=False)
+
+
+BLOCKED = (
+    b"<PublicAccessBlockConfiguration><BlockPublicAccess>true</BlockPublicAccess>"
+    b"</PublicAccessBlockConfiguration>"
+)
+
+
+def test_an_account_may_keep_the_public_out_of_all_its_buckets(desk: Desk) -> None:
+    open_to_all = {"x-oss-acl": "public-read"}
+    for keys, bucket in ((KEYS, "photos"), (KEYS, "videos"), (OTHER, "others")):
+        assert desk("PUT", f"/{bucket}/", keys=keys, **open_to_all).status == 200
+        assert desk("PUT", f"/{bucket}/a", b"x", keys=keys).status == 200
+        assert desk("GET", f"/{bucket}/a", keys=None).status == 200
+    assert desk("GET", "/?publicAccessBlock").element("BlockPublicAccess") == "false"
+    assert desk("PUT", "/?publicAccessBlock", BLOCKED).status == 200
+    assert desk("GET", "/?publicAccessBlock").element("BlockPublicAccess") == "true"
+    for bucket in ("photos", "videos"):
+        assert desk("GET", f"/{bucket}/a", keys=None).status == 403
+        assert desk("GET", f"/{bucket}/a", keys=OTHER).status == 403
+        assert desk("GET", f"/{bucket}/a").status == 200
+        assert desk("GET", f"/{bucket}/?publicAccessBlock").element("BlockPublicAccess") == "false"
+        assert desk("PUT", f"/{bucket}/?acl", **open_to_all).code == "AccessDenied"
+        assert desk("PUT", f"/{bucket}/", **open_to_all).code == "AccessDenied"
+    assert desk("PUT", "/new-one/", **open_to_all).code == "AccessDenied"
+    assert desk("PUT", "/new-one/").status == 200
+    assert desk("PUT", "/new-one/?acl", **open_to_all).code == "AccessDenied"
+    assert desk("GET", "/others/a", keys=None).status == 200
+    assert desk("GET", "/?publicAccessBlock", keys=OTHER).element("BlockPublicAccess") == "false"
+    assert desk("DELETE", "/?publicAccessBlock").status == 204
+    assert desk("GET", "/photos/a", keys=None).status == 200
+    assert desk("DELETE", "/?publicAccessBlock").status == 204
+
+
+def test_nobody_else_decides_for_an_account(desk: Desk) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        assert desk(method, "/?publicAccessBlock", keys=None).status == 403
+    assert desk("PUT", "/?publicAccessBlock", b"<PublicAccessBlockConfiguration/>").code == "MalformedXML"
+    assert desk("PUT", "/?publicAccessBlock", b"").code == "MalformedXML"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from server_desk import Desk, read
+from server_desk import Credentials, Desk, read
 
 from penstock.server.http.request import Request
 
@@ -130,6 +130,10 @@ def test_access_lists_of_objects(bucket: Desk) -> None:
     assert bucket("PUT", "/photos/a?acl").code == "MissingArgument"
 
 
+OTHER = Credentials("other", "other-account-secret")
+STRANGER = Credentials("nobody", "sk")
+
+
 def tagging(*tags: tuple[str, str]) -> bytes:
     listed = "".join(f"<Tag><Key>{name}</Key><Value>{value}</Value></Tag>" for name, value in tags)
     return f"<Tagging><TagSet>{listed}</TagSet></Tagging>".encode()
@@ -150,12 +154,13 @@ def test_tags_are_replaced_read_and_removed(bucket: Desk) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@pytest.mark.parametrize("resource", ["replication", "cname", "metaQuery", "userDefinedLogFieldsConfig"])
+@pytest.mark.parametrize("resource", ["replication", "cname", "metaQuery", "accessPoint"])
 def test_what_is_not_implemented_is_named_and_nothing_else_is_done(
     bucket: Desk, method: str, resource: str
 ) -> None:
     answer = bucket(method, f"/photos/?{resource}")
     assert (answer.status, answer.code) == (400, "NotImplemented")
+    assert "comp=fly" in bucket("POST", "/photos/?comp=fly").element("Message")
     assert resource in answer.element("Message")
     assert bucket("GET", "/photos/?bucketInfo").status == 200
 
@@ -201,3 +206,30 @@ def test_what_nobody_foresaw_is_answered_with_500(
     assert answer.status == 500
     assert b"InternalError" in base64.b64decode(answer.headers["x-oss-err"])
     assert "a bug" in caplog.text
+
+
+def test_an_access_list_makes_its_bucket(desk: Desk) -> None:
+    assert desk("PUT", "/fresh/?acl", keys=STRANGER, **{"x-oss-acl": "private"}).code == "InvalidAccessKeyId"
+    assert desk("PUT", "/fresh/?acl", keys=None, **{"x-oss-acl": "private"}).code == "AccessDenied"
+    assert desk("GET", "/fresh/?acl").code == "NoSuchBucket"
+    assert desk("PUT", "/fresh/?acl", **{"x-oss-acl": "public-read"}).status == 200
+    assert desk("GET", "/fresh/?acl").element("Grant") == "public-read"
+    assert desk("PUT", "/fresh/?acl", keys=OTHER, **{"x-oss-acl": "private"}).code == "AccessDenied"
+
+
+def test_buckets_are_listed_by_all_of_several_tags(desk: Desk) -> None:
+    for name, tags in (("one", [("env", "t")]), ("two", [("env", "t"), ("team", "d")]), ("three", [])):
+        assert desk("PUT", f"/{name}/").status == 200
+        if tags:
+            assert desk("PUT", f"/{name}/?tagging", tagging(*tags)).status == 200
+    found = desk("GET", "/?tagging=%22env%22%3A%22t%22%2C%22team%22%3A%22d%22").body.decode()
+    assert "<Name>two</Name>" in found
+    assert found.count("<Name>") == 1
+    assert desk("GET", "/?tagging=%22env%22%3A%22t%22").body.count(b"<Name>") == 2
+    assert desk("GET", "/?tagging=env").code == "InvalidArgument"
+
+
+def test_a_bucket_that_holds_nothing_was_never_counted(bucket: Desk) -> None:
+    assert bucket("GET", "/photos/?stat").element("LastModifiedTime") == "0"
+    bucket("PUT", "/photos/a", b"x")
+    assert bucket("GET", "/photos/?stat").element("LastModifiedTime") == str(int(bucket.clock[0]))

@@ -61,6 +61,22 @@ GOOD = [
         "",
     ),
 ]
+GOOD += [
+    (
+        "userDefinedLogFieldsConfig",
+        "UserDefinedLogFieldsConfiguration",
+        "<HeaderSet><header>h1</header></HeaderSet><ParamSet><parameter>p1</parameter></ParamSet>",
+        "<parameter>p1</parameter>",
+        "NoSuchUserDefinedLogFieldsConfig",
+    ),
+    (
+        "overwriteConfig",
+        "OverwriteConfiguration",
+        "<Rule><ID>r</ID><Action>forbid</Action><Prefix>a/</Prefix></Rule>",
+        "<Prefix>a/</Prefix>",
+        "NoSuchBucketOverwriteConfig",
+    ),
+]
 NOT_REMOVED = [
     (
         "referer",
@@ -76,6 +92,12 @@ NOT_REMOVED = [
         "<TLSVersion>TLSv1.2</TLSVersion>",
     ),
     ("transferAcceleration", "TransferAccelerationConfiguration", "<Enabled>true</Enabled>", "true"),
+    (
+        "bucketArchiveDirectRead",
+        "ArchiveDirectReadConfiguration",
+        "<Enabled>true</Enabled>",
+        "<Enabled>true",
+    ),
     ("accessmonitor", "AccessMonitorConfiguration", "<Status>Enabled</Status>", "Enabled"),
     ("resourceGroup", "BucketResourceGroupConfiguration", "<ResourceGroupId>rg-1</ResourceGroupId>", "rg-1"),
 ]
@@ -293,11 +315,18 @@ def test_a_policy_lets_others_in_and_keeps_the_owner_out(bucket: Desk) -> None:
     assert bucket("GET", "/photos/a").status == 200
 
 
-def test_a_statement_that_names_nobody_is_about_nobody(bucket: Desk) -> None:
+@pytest.mark.parametrize("principal", ["", '"Principal": ["*"],', '"NotPrincipal": ["1"],'])
+def test_a_statement_that_names_nobody_is_about_everybody(bucket: Desk, principal: str) -> None:
     bucket("PUT", "/photos/a", b"x")
-    text = b'{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:*", "Resource": "*"}]}'
+    statement = f'{{{principal}"Effect": "Allow", "Action": "oss:*", "Resource": "*"}}'
+    text = f'{{"Version": "1", "Statement": [{statement}]}}'.encode()
     assert bucket("PUT", "/photos/?policy", text).status == 200
+    assert bucket("GET", "/photos/?policyStatus").element("IsPublic") == "true"
+    assert bucket("GET", "/photos/a", keys=None).status == 200
+    block = document("PublicAccessBlockConfiguration", "<BlockPublicAccess>true</BlockPublicAccess>")
+    assert bucket("PUT", "/photos/?publicAccessBlock", block).status == 200
     assert bucket("GET", "/photos/a", keys=None).status == 403
+    assert bucket("PUT", "/photos/?policy", text).code == "AccessDenied"
 
 
 @pytest.mark.parametrize(
@@ -360,6 +389,21 @@ def test_who_asks_pays_where_the_owner_does_not(bucket: Desk) -> None:
     assert (refused.status, refused.element("EC")) == (403, "0003-00000703")
     assert bucket("GET", "/photos/a", keys=OTHER, **{"x-oss-request-payer": "requester"}).status == 200
     assert bucket("GET", "/photos/a", keys=None, **{"x-oss-request-payer": "requester"}).status == 403
+
+
+def test_who_is_let_in_by_a_policy_pays_too(bucket: Desk) -> None:
+    bucket("PUT", "/photos/a", b"x")
+    statement = '{"Effect": "Allow", "Principal": ["*"], "Action": "oss:*", "Resource": "*"}'
+    text = f'{{"Version": "1", "Statement": [{statement}]}}'.encode()
+    assert bucket("PUT", "/photos/?policy", text).status == 200
+    assert bucket("GET", "/photos/a", keys=OTHER).status == 200
+    pays = document("RequestPaymentConfiguration", "<Payer>Requester</Payer>")
+    assert bucket("PUT", "/photos/?requestPayment", pays).status == 200
+    assert bucket("GET", "/photos/a", keys=OTHER).element("EC") == "0003-00000703"
+    assert bucket("GET", "/photos/a", keys=None).element("EC") == "0003-00000703"
+    assert bucket("GET", "/photos/a", keys=OTHER, **{"x-oss-request-payer": "requester"}).status == 200
+    assert bucket("GET", "/photos/a?x-oss-request-payer=requester", keys=OTHER).status == 200
+    assert bucket("GET", "/photos/a").status == 200
     assert bucket("GET", "/photos/a").status == 200
 
 
@@ -411,3 +455,85 @@ def test_archived_objects_are_read_once_they_are_restored(bucket: Desk) -> None:
     bucket("POST", "/photos/a?restore", wish)
     bucket.clock[0] += 3 * 86_400
     assert bucket("GET", "/photos/a").code == "InvalidObjectState"
+
+
+RULES = (
+    "<Rule><Action>forbid</Action><Prefix>a/</Prefix><Suffix>.txt</Suffix></Rule>"
+    "<Rule><Action>forbid</Action><Prefix>b/</Prefix><Principals><Principal>2000000000000002</Principal>"
+    "</Principals></Rule>"
+)
+
+
+def test_a_rule_forbids_to_overwrite(bucket: Desk) -> None:
+    assert bucket("PUT", "/photos/?acl", **{"x-oss-acl": "public-read-write"}).status == 200
+    assert bucket("PUT", "/photos/?overwriteConfig", document("OverwriteConfiguration", RULES)).status == 200
+    assert bucket("GET", "/photos/?overwriteConfig").body.count(b"<ID>") == 2
+    for key in ("a/1.txt", "a/1.jpg", "b/1"):
+        assert bucket("PUT", f"/photos/{key}", b"1").status == 200
+    copy = {"x-oss-copy-source": "/photos/b/1"}
+    for refused in (
+        bucket("PUT", "/photos/a/1.txt", b"2"),
+        bucket("PUT", "/photos/a/1.txt", **copy),
+        bucket("POST", "/photos/a/1.txt?uploads"),
+        bucket("PUT", "/photos/a/1.txt?symlink", **{"x-oss-symlink-target": "t"}),
+        bucket("PUT", "/photos/b/1", b"2", keys=OTHER),
+    ):
+        assert (refused.status, refused.code) == (409, "FileAlreadyExists")
+    assert bucket("PUT", "/photos/a/1.jpg", b"2").status == 200
+    assert bucket("PUT", "/photos/b/1", b"2").status == 200
+    assert bucket("PUT", "/photos/b/1", b"2", keys=None).status == 200
+    assert bucket("GET", "/photos/a/1.txt").body == b"1"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "<Rule><Action>allow</Action></Rule>",
+        "<Rule><ID>r</ID><Action>forbid</Action></Rule>" * 2,
+        "<Rule><Action>forbid</Action></Rule>" * 101,
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(bucket: Desk, rules: str) -> None:
+    given = document("OverwriteConfiguration", rules)
+    assert bucket("PUT", "/photos/?overwriteConfig", given).code == "MalformedXML"
+
+
+def test_archived_objects_are_read_at_once_where_the_bucket_says_so(bucket: Desk) -> None:
+    for key, storage_class in (("a", "Archive"), ("b", "ColdArchive")):
+        bucket("PUT", f"/photos/{key}", b"x", **{"x-oss-storage-class": storage_class})
+    on = document("ArchiveDirectReadConfiguration", "<Enabled>true</Enabled>")
+    assert bucket("GET", "/photos/a").code == "InvalidObjectState"
+    assert bucket("PUT", "/photos/?bucketArchiveDirectRead", on).status == 200
+    assert bucket("GET", "/photos/a").body == b"x"
+    assert bucket("GET", "/photos/b").code == "InvalidObjectState"
+
+
+def test_names_of_headers_are_kept_in_lower_case(bucket: Desk) -> None:
+    given = CORS.replace("x-oss-*", "X-Oss-Meta-A")
+    assert bucket("PUT", "/photos/?cors", document("CORSConfiguration", given)).status == 200
+    assert bucket("GET", "/photos/?cors").element("AllowedHeader") == "x-oss-meta-a"
+
+
+def test_an_inventory_of_what_changed_is_kept(bucket: Desk) -> None:
+    changes = (
+        "<IncrementalInventory><IsEnabled>true</IsEnabled><Schedule><Frequency>600</Frequency></Schedule>"
+        "<OptionalFields><Field>RequestId</Field></OptionalFields></IncrementalInventory>"
+    )
+    given = document("InventoryConfiguration", INVENTORY + changes)
+    assert bucket("PUT", "/photos/?inventory&inventoryId=list1", given).status == 200
+    assert changes in "".join(
+        bucket("GET", "/photos/?inventory&inventoryId=list1").body.decode().replace("\n", "").split("  ")
+    )
+
+
+def test_a_mirror_passes_the_query_in_one_way(bucket: Desk) -> None:
+    rule = (
+        "<RoutingRules><RoutingRule><RuleNumber>1</RuleNumber><Redirect><RedirectType>Mirror</RedirectType>"
+        "<PassQueryString>true</PassQueryString><MirrorURL>http://example.com/</MirrorURL>"
+        "<MirrorPassQueryString>false</MirrorPassQueryString>"
+        "<MirrorPassOriginalSlashes>true</MirrorPassOriginalSlashes></Redirect></RoutingRule></RoutingRules>"
+    )
+    assert bucket("PUT", "/photos/?website", document("WebsiteConfiguration", rule)).status == 200
+    shown = bucket("GET", "/photos/?website")
+    assert shown.element("PassQueryString") == "false"
+    assert shown.element("MirrorPassOriginalSlashes") == "true"

@@ -183,6 +183,24 @@ def test_a_reset_in_the_middle_of_a_part_leaves_the_upload_without_it(serve: Ser
     assert wire.ask("DELETE", f"/photos/a?uploadId={upload}").status == 204
 
 
+def test_an_abort_while_a_part_arrives_must_be_asked_again(serve: Serve) -> None:
+    oss, wire = serve()
+    wire.ask("PUT", "/photos/")
+    upload = wire.ask("POST", "/photos/a?uploads").element("UploadId")
+    target = f"/photos/a?uploadId={upload}"
+    assert wire.ask("PUT", f"{target}&partNumber=1", b"x" * 100_000).status == 200
+    arriving = wire.connect()
+    arriving.sendall(wire.head("PUT", f"{target}&partNumber=2", content_length="500000") + bytes(300_000))
+    eventually(lambda: any((oss.directory / "staging").iterdir()))
+    assert wire.ask("DELETE", target).status == 204
+    assert "<PartNumber>" not in wire.ask("GET", target).body.decode()
+    arriving.sendall(bytes(200_000))
+    assert receive(arriving).status == 200
+    assert "<PartNumber>2</PartNumber>" in wire.ask("GET", target).body.decode()
+    assert wire.ask("DELETE", target).status == 204
+    assert wire.ask("GET", target).code == "NoSuchUpload"
+
+
 def test_who_sends_nothing_more_is_told_and_cut(serve: Serve) -> None:
     _, wire = serve(patience=Patience(idle_s=0.2, head_s=0.2, body_s=0.2, linger_s=0.2))
     wire.ask("PUT", "/photos/")
@@ -513,3 +531,18 @@ def test_a_client_that_resets_in_mid_body_is_cut_short_after_the_write_under_way
     assert closed.wait(10)
     assert wire.ask("GET", "/photos/a").code == "NoSuchKey"
     assert not caplog.records
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("framing", [{"content_length": "9"}, {"transfer_encoding": "chunked"}])
+def test_a_body_that_a_reader_announces_is_not_waited_for(
+    wire: Wire, method: str, framing: dict[str, str]
+) -> None:
+    assert wire.ask("PUT", "/photos/a", b"hello").status == 200
+    connection = wire.connect()
+    connection.sendall(wire.head(method, "/photos/a", **framing))
+    answer = receive(connection, method)
+    assert (answer.status, answer.body) == (200, b"hello" if method == "GET" else b"")
+    assert answer.headers["connection"] == "close"
+    connection.sendall(b"whatever")
+    assert connection.recv(10) == b""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.server.http.body_reader import BodyReader
 from penstock.server.http.chunked import ChunkedDecoder, ChunksInvalid
 from penstock.server.http.head import HeadInvalid, read_head
 from penstock.server.http.response import Response
@@ -46,6 +47,24 @@ def test_no_length_at_all_is_an_empty_body() -> None:
         ["Transfer-Encoding: gzip"],
         ["Transfer-Encoding: gzip, chunked"],
         ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chun\u212aed"],
+        ["Transfer-Encoding: \x0bchunked"],
+        ["Transfer-Encoding: chunked, identity"],
+        ["Transfer-Encoding:"],
+        ["Transfer-Encoding:", " chunked"],
+        ["Transfer-Encoding : chunked"],
+        ["Content-Length:"],
+        ["Content-Length: +5"],
+        ["Content-Length: 1_0"],
+        ["Content-Length : 5"],
+        ["Content-Length\t: 5"],
+        ["Expect: 100-continue", "Expect: 100-continue"],
+        ["Expect: x 100-continue"],
+        ["X: a\nTransfer-Encoding: chunked"],
+        ["X: a\rTransfer-Encoding: chunked"],
+        ["X\x00: a"],
+        [": a"],
+        ["X"],
         ["Host: other"],
         ["Bad Name: x"],
         ["X: a\x00b"],
@@ -64,6 +83,13 @@ def test_doubtful_heads_are_refused(lines: list[str]) -> None:
         b"GET / HTTP/2.0\r\nHost: h\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: h\n\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\n\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /\r\nHost: h\r\n\r\n",
+        b"\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET / HTTP/1.1\r\n Host: h\r\nHost: h\r\n\r\n",
+        b"PUT / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
 def test_what_is_not_http_1_is_refused(data: bytes) -> None:
@@ -84,8 +110,52 @@ def test_connections_are_kept_as_the_client_says(lines: list[str], version: str,
     assert read_head(head(*lines, first=f"GET / HTTP/{version}")).keep_alive is kept
 
 
-def test_a_proxy_style_target_is_understood() -> None:
-    assert read_head(head(first="GET http://h/b/k?x HTTP/1.1")).path == "/b/k"
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("http://h/b/k?x", "/b/k", "x"),
+        ("https://H/b//k", "/b//k", ""),
+        ("http://h", "/", ""),
+        ("http://h?x", "/", "x"),
+    ],
+)
+def test_a_proxy_style_target_is_understood(target: str, path: str, query: str) -> None:
+    found = read_head(head(first=f"GET {target} HTTP/1.1"))
+    assert (found.path, found.query) == (path, query)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://other/b",
+        "http://h:80/b",
+        "http://h@other/b",
+        "ftp://h/b",
+        "h:80",
+        "*",
+        "b/k",
+        "/b#k",
+        "http:///b",
+    ],
+)
+def test_a_target_that_others_may_read_otherwise_is_refused(target: str) -> None:
+    with pytest.raises(HeadInvalid):
+        read_head(head(first=f"GET {target} HTTP/1.1"))
+
+
+def test_a_length_beside_chunks_is_refused_where_framing_is_strict() -> None:
+    both = head("Content-Length: 5", "Transfer-Encoding: chunked")
+    with pytest.raises(HeadInvalid):
+        read_head(both, strict_framing=True)
+    assert read_head(head("Transfer-Encoding: chunked"), strict_framing=True).body_bytes is None
+
+
+def test_a_host_may_be_a_name_an_address_or_empty() -> None:
+    for host in ("a.b-c_d.example.com", "127.0.0.1:9000", "[::1]:9000", ".localhost", ""):
+        assert read_head(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).headers["host"] == host
+    for host in ("a b", "a,b", "a/b", "a@b", "a:b", "[::1", "a\\b", "a?b", "a#b", "\u0430"):
+        with pytest.raises(HeadInvalid):
+            read_head(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
 
 
 @given(st.binary(max_size=400))
@@ -102,10 +172,19 @@ def decode(pieces: list[bytes]) -> tuple[bytes, bytes, bool]:
         if decoder.done:
             rest += piece
             continue
-        views, size = decoder.feed(memoryview(piece))
+        views, left = feed_all(decoder, piece)
         body += b"".join(views)
-        rest += piece[size:]
+        rest += left
     return body, rest, decoder.done
+
+
+def feed_all(decoder: ChunkedDecoder, data: bytes) -> tuple[list[memoryview], bytes]:
+    """Feeds until the body is at its end or all was taken; gives what it found, and what is left."""
+    found, left = decoder.feed(memoryview(data))
+    while left < len(data) and not decoder.done:
+        more, size = decoder.feed(memoryview(data)[left:])
+        found, left = found + more, left + size
+    return found, data[left:]
 
 
 @given(
@@ -138,21 +217,45 @@ def test_chunks_are_joined_however_the_bytes_arrive(
         b"FFFFFFFFFFFFFFFF\r\n",
         b"5" + b" " * 2000 + b"\r\n",
         b"0\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
+        b"5 \r\nhello\r\n",
+        b"5;a\rb\r\nhello\r\n",
+        b"5;a\nb\r\nhello\r\n",
+        b"5\r\r\nhello\r\n",
+        b"5\x00\r\nhello\r\n",
+        b"1_0\r\nhello\r\n",
+        b"+5\r\nhello\r\n",
+        (b"1;" + b"x" * 1000 + b"\r\nx\r\n") * 20,
+        b"0\r\nGET / HTTP/1.1\r\n\r\n",
+        b"0\r\nX : y\r\n\r\n",
+        b"0\r\nX: a\x00b\r\n\r\n",
+        b"0\r\nX: y\n\r\n",
+        b"0\r\n\n",
     ],
 )
 def test_bad_chunks_are_refused(data: bytes) -> None:
-    decoder = ChunkedDecoder()
     with pytest.raises(ChunksInvalid):
-        decoder.feed(memoryview(data))
+        feed_all(ChunkedDecoder(), data)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_do_anything_but_decode_or_be_refused(data: bytes) -> None:
     try:
-        views, size = ChunkedDecoder().feed(memoryview(data))
+        views, left = feed_all(ChunkedDecoder(), data)
     except ChunksInvalid:
         return
-    assert sum(map(len, views)) <= size <= len(data)
+    assert sum(map(len, views)) + len(left) <= len(data)
+
+
+def test_many_small_chunks_are_read_a_share_at_a_time_and_joined() -> None:
+    data = b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n"
+    reader = BodyReader(None)
+    rest, turns, body = data, 0, b""
+    while not reader.done:
+        pieces, size = reader.feed(memoryview(rest))
+        assert len(pieces) <= 32
+        rest, turns, body = rest[size:], turns + 1, body + b"".join(pieces)
+    assert (body, rest) == (b"x" * 5000, b"")
+    assert turns > 5
 
 
 def test_an_answer_cannot_be_split_by_a_header() -> None:

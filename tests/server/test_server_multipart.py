@@ -144,15 +144,22 @@ def test_an_existing_object_is_untouched_until_completion(bucket: Desk) -> None:
     assert refused.code == "FileAlreadyExists"
 
 
-def test_an_abort_does_not_remove_a_part_that_is_still_arriving(bucket: Desk) -> None:
+def test_an_abort_removes_the_parts_that_are_there_and_not_one_that_is_arriving(bucket: Desk) -> None:
     upload = initiate(bucket)
+    there = bucket("PUT", f"/photos/big?partNumber=2&uploadId={upload}", PART)
     part = bucket.app.open(bucket.request("PUT", f"/photos/big?partNumber=1&uploadId={upload}", len(PART)))
     part.receive([PART[:50_000]])
     assert bucket("DELETE", f"/photos/big?uploadId={upload}").status == 204
+    assert "<PartNumber>" not in bucket("GET", f"/photos/big?uploadId={upload}").body.decode()
     part.receive([PART[50_000:]])
-    assert part.finish().status == 200
+    arrived = part.finish()
+    assert arrived.status == 200
     part.close()
-    assert "<PartNumber>1</PartNumber>" in bucket("GET", f"/photos/big?uploadId={upload}").body.decode()
+    listed = bucket("GET", f"/photos/big?uploadId={upload}").body.decode()
+    assert "<PartNumber>1</PartNumber>" in listed
+    assert "<PartNumber>2</PartNumber>" not in listed
+    whole = complete(bucket, upload, (1, arrived.headers["etag"]), (2, there.headers["etag"]))
+    assert (whole.status, whole.code) == (400, "InvalidPart")
     assert bucket("DELETE", f"/photos/big?uploadId={upload}").status == 204
     assert bucket("GET", f"/photos/big?uploadId={upload}").code == "NoSuchUpload"
 
@@ -234,3 +241,28 @@ def test_encryption_is_decided_when_an_upload_begins_and_not_later(bucket: Desk)
     assert bucket("POST", f"/photos/a?uploadId={upload}", **whole, **kms).code == "InvalidArgument"
     assert bucket("POST", f"/photos/a?uploadId={upload}", **whole).status == 200
     assert bucket("HEAD", "/photos/a").headers["x-oss-server-side-encryption"] == "KMS"
+
+
+def test_a_page_of_uploads_names_its_last_one_also_at_the_end(bucket: Desk) -> None:
+    upload_id = bucket("POST", "/photos/a%01b?uploads").element("UploadId")
+    page = bucket("GET", "/photos/?uploads&encoding-type=url")
+    assert page.element("IsTruncated") == "false"
+    assert (page.element("NextKeyMarker"), page.element("NextUploadIdMarker")) == ("a%01b", upload_id)
+
+
+def test_parts_are_listed_with_how_their_sender_encrypts(bucket: Desk) -> None:
+    said = {
+        "key": "wrapped-key",
+        "start": "wrapped-start",
+        "cek-alg": "AES/CTR/NoPadding",
+        "wrap-alg": "RSA/NONE/PKCS1Padding",
+        "data-size": "300",
+        "part-size": "100",
+    }
+    headers = {f"x-oss-meta-client-side-encryption-{name}": value for name, value in said.items()}
+    upload_id = bucket("POST", "/photos/a?uploads", **headers).element("UploadId")
+    page = bucket("GET", f"/photos/a?uploadId={upload_id}")
+    names = ("Key", "Start", "CekAlg", "WrapAlg", "DataSize", "PartSize")
+    assert [page.element(f"ClientEncryption{name}") for name in names] == list(said.values())
+    plain = bucket("POST", "/photos/b?uploads").element("UploadId")
+    assert "ClientEncryption" not in bucket("GET", f"/photos/b?uploadId={plain}").body.decode()

@@ -296,7 +296,7 @@ def test_copy_keeps_or_replaces_what_is_said_of_the_object(bucket: Desk) -> None
     replace = {"x-oss-metadata-directive": "REPLACE", "x-oss-tagging-directive": "Replace"}
     bucket("PUT", "/photos/c", **source, **replace, **{"x-oss-meta-new": "1"})
     replaced = bucket("HEAD", "/photos/c").headers
-    assert replaced["content-type"] == "application/octet-stream"
+    assert replaced["content-type"] == "text/plain"
     assert replaced["x-oss-meta-new"] == "1"
     assert "x-oss-tagging-count" not in replaced
     assert bucket("GET", "/photos/c").body == b"x"
@@ -461,3 +461,21 @@ def test_a_failed_callback_is_told_and_the_object_stays(
     assert (answer.status, answer.code) == (203, "CallbackFailed")
     assert answer.element("EC") == "0007-00000203"
     assert bucket("GET", "/photos/a").body == b"x"
+
+
+def test_a_copy_keeps_what_its_bytes_cannot_be_read_without(bucket: Desk) -> None:
+    key = "x-oss-meta-client-side-encryption-key"
+    bucket("PUT", "/photos/a", b"x", **{key: "wrapped", "x-oss-meta-old": "1"})
+    replace = {"x-oss-copy-source": "/photos/a", "x-oss-metadata-directive": "replace"}
+    bucket("PUT", "/photos/b", **replace, **{"x-oss-meta-new": "2"})
+    head = bucket("HEAD", "/photos/b").headers
+    assert (head[key], head["x-oss-meta-new"]) == ("wrapped", "2")
+    assert "x-oss-meta-old" not in head
+    bucket("PUT", "/photos/c", **replace, **{key: "wrapped again"})
+    assert bucket("HEAD", "/photos/c").headers[key] == "wrapped again"
+
+
+def test_a_symbolic_link_is_removed_by_its_name(bucket: Desk) -> None:
+    assert bucket("PUT", "/photos/link?symlink", **{"x-oss-symlink-target": "t"}).status == 200
+    assert bucket("DELETE", "/photos/link?symlink").status == 204
+    assert bucket("GET", "/photos/link?symlink").code == "NoSuchKey"

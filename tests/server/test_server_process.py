@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -85,3 +86,28 @@ def test_the_command_serves_what_a_file_says(tmp_path: Path) -> None:
         running.send_signal(signal.SIGTERM)
         assert running.wait(10) == 0
     assert (tmp_path / "data").is_dir()
+
+
+def test_the_command_serves_as_strictly_as_it_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "penstock.cli", "serve", "--port", "0", "--durability", "none"]
+    command += ["--strict-addressing", "--strict-framing", str(tmp_path / "data")]
+    keys = {"OSS_ACCESS_KEY_ID": "ak", "OSS_ACCESS_KEY_SECRET": "sk"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **keys}
+    ) as running:
+        assert running.stdout is not None
+        host, port = running.stdout.readline().strip().partition("://")[2].split(":")
+        wire = Wire(host, int(port))
+        try:
+            assert wire.ask("PUT", "/photos/").status == 200
+            connection = wire.connect()
+            connection.sendall(b"GET /photos/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert receive(connection).code == "SecondLevelDomainForbidden"
+            both = {"content-length": "1", "transfer-encoding": "chunked"}
+            connection.sendall(wire.head("PUT", "/photos/a", **both) + b"1\r\nx\r\n0\r\n\r\n")
+            assert receive(connection).code == "BadRequest"
+        finally:
+            for connection in wire.open:
+                connection.close()
+            running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0

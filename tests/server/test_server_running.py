@@ -29,6 +29,8 @@ host = "127.0.0.1"
 port = 0
 region = "cn-beijing"
 base_hosts = ["oss.example.com"]
+strict_addressing = true
+strict_framing = true
 durability = "relaxed"
 access_log = "access.jsonl"
 lifecycle_every_s = 60
@@ -91,6 +93,8 @@ def test_a_configuration_file_says_all_of_a_server(tmp_path: Path) -> None:
         ("127.0.0.1", 9001),
     )
     assert "oss.example.com" in settings.base_hosts
+    assert settings.strict_addressing
+    assert settings.strict_framing
     assert settings.tls == (tmp_path / "chain.pem", tmp_path / "key.pem")
     assert settings.limits == Limits(connections=10, requests=5)
     assert (settings.patience.request_s, settings.patience.least_bytes_per_s) == (60, 1000)

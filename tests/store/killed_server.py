@@ -1,9 +1,10 @@
 """
-A server that is killed again and again: ``python killed_server.py DIRECTORY SEED``.
+A server that is killed again and again: ``python killed_server.py DIRECTORY SEED [join]``.
 
 For every line on its standard input, the number of a first client, it forks a process that opens the store
 and lets some clients work in it until somebody kills it. Standard output says what happens: the process id,
 then for each call its client when it begins (``b 3``) and when it is confirmed (``d 3``), then ``end``.
+With ``join`` it shares the directory with others.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def give_up(failed: threading.ExceptHookArgs) -> None:
 
 def serve(directory: Path, first: int, seed: int) -> None:
     threading.excepthook = give_up
-    store = LocalStore.open(directory, "strict")
+    open_store = LocalStore.join if "join" in sys.argv else LocalStore.open
+    store = open_store(directory, "strict")
     threads = [
         threading.Thread(target=work, args=(store, Client(number, seed), number))
         for number in range(first, first + CLIENTS)

@@ -10,7 +10,16 @@ from contextlib import contextmanager
 from random import Random
 
 import pytest
-from histories import MISSING, REFUSED, Call, Happened, Key, State, all_at_once, describe, explain
+from collisions import (
+    CASES,
+    OLD_PARTS,
+    assert_explained,
+    assert_nothing_is_left_over,
+    begin,
+    random_script,
+    scripts_of,
+)
+from histories import MISSING, REFUSED, Call, Happened, Key, State, all_at_once, explain
 from store_box import Box
 
 from penstock.server.store import faults
@@ -43,65 +52,6 @@ def garbage_collected_all_the_time(box: Box) -> Iterator[None]:
         collecting.result()
 
 
-def begin(box: Box, key: Key, state: State, pieces: dict[int, int]) -> tuple[str, State]:
-    """Opens an upload that holds these parts."""
-    upload_id = box.begin(key.name)
-    for number, piece in pieces.items():
-        assert key.happen(Call("part", (upload_id, number, piece))).result is None
-    return upload_id, state.with_upload(upload_id, pieces)
-
-
-def assert_explained(box: Box, key: Key, start: State, history: list[Happened]) -> None:
-    # What is there afterwards belongs to the history: nothing may be half done, or come back.
-    afterwards = [key.happen(Call("get"))]
-    afterwards += [key.happen(Call("parts", (upload_id,))) for upload_id, _ in start.uploads]
-    if start.versioned:
-        afterwards.append(key.happen(Call("versions")))
-    whole = [*history, *afterwards]
-    assert explain(start, whole) is not None, describe(whole)
-
-
-CASES: dict[str, list[list[tuple[str, object]]]] = {
-    "two complete": [[("complete", None), ("get", None)], [("complete", None), ("get", None)]],
-    "complete beside abort": [[("complete", None)], [("abort", None)], [("get", None), ("get", None)]],
-    "complete, then abort what is over": [
-        [("complete", None), ("abort", None), ("get", None)],
-        [("abort", None), ("get", None)],
-    ],
-    "a completion is asked again": [
-        [("complete", "listed"), ("complete", "listed"), ("get", None)],
-        [("get", None)] * 3,
-    ],
-    "a part again beside completion": [
-        [("complete", None)],
-        [("part", 2), ("part", 2)],
-        [("get", None), ("parts", None), ("get", None)],
-    ],
-    "a part again beside a completion that lists the old one": [
-        [("complete", "listed"), ("get", None)],
-        [("part", 2), ("complete", None)],
-    ],
-    "a part again beside abort": [[("abort", None)], [("part", 1), ("part", 3), ("parts", None)]],
-    "overwrite beside read": [[("put", None)] * 3, [("get", None)] * 5, [("get", None)] * 5],
-    "delete beside read": [
-        [("put", None), ("delete", None), ("put", None)],
-        [("get", None)] * 5,
-        [("delete", None), ("get", None)],
-    ],
-    "lifecycle abort beside a slow upload": [
-        [("part", 1), ("part", 2), ("part", 3), ("complete", None)],
-        [("sweep", None), ("sweep", None)],
-        [("parts", None), ("get", None)],
-    ],
-    "many create at once": [[("put_if_absent", None), ("get", None)]] * 4,
-    "complete over a put and a delete": [
-        [("complete", None), ("get", None)],
-        [("put", None), ("get", None)],
-        [("delete", None), ("get", None)],
-    ],
-}
-
-
 @pytest.mark.parametrize("versioned", [False, True], ids=["plain", "versioned"])
 @pytest.mark.parametrize("case", CASES)
 def test_calls_that_collide_come_out_in_some_order(box: Box, case: str, versioned: bool) -> None:
@@ -111,49 +61,10 @@ def test_calls_that_collide_come_out_in_some_order(box: Box, case: str, versione
         for turn in range(ROUNDS):
             key = Key(box, f"key{turn}")
             pieces = iter(range(10, 1000))
-            old = {1: 1, 2: 2}
-            upload_id, start = begin(box, key, State(versioned), old)
-            arguments = {
-                "complete": lambda what, upload_id=upload_id, old=old: (
-                    upload_id,
-                    tuple(old.items()) if what == "listed" else None,
-                ),
-                "abort": lambda _, upload_id=upload_id: (upload_id,),
-                "parts": lambda _, upload_id=upload_id: (upload_id,),
-                "part": lambda number, upload_id=upload_id, pieces=pieces: (upload_id, number, next(pieces)),
-                "put": lambda _, pieces=pieces: (next(pieces),),
-                "put_if_absent": lambda _, pieces=pieces: (next(pieces),),
-            }
-            scripts = [
-                [Call(name, arguments.get(name, lambda _: ())(what)) for name, what in script]
-                for script in CASES[case]
-            ]
+            upload_id, start = begin(box, key, State(versioned), OLD_PARTS)
+            scripts = scripts_of(case, upload_id, pieces)
             assert_explained(box, key, start, all_at_once(key, scripts))
     assert_nothing_is_left_over(box)
-
-
-def random_script(random: Random, pieces: Iterator[int], upload_ids: list[str], count: int) -> list[Call]:
-    script = []
-    for _ in range(count):
-        upload_id = random.choice(upload_ids)
-        script.append(
-            random.choice(
-                [
-                    Call("put", (next(pieces),)),
-                    Call("put_if_absent", (next(pieces),)),
-                    Call("get"),
-                    Call("get"),
-                    Call("delete"),
-                    Call("part", (upload_id, random.randint(1, 3), next(pieces))),
-                    Call("part", (upload_id, random.randint(1, 3), next(pieces))),
-                    Call("parts", (upload_id,)),
-                    Call("complete", (upload_id, random.choice([None, ((1, 1), (2, 2)), ((2, 4),)]))),
-                    Call("abort", (upload_id,)),
-                    Call("sweep"),
-                ]
-            )
-        )
-    return script
 
 
 def collide_at_random(box: Box, versioned: bool, rounds: int, seed: int) -> None:
@@ -214,21 +125,6 @@ def test_versions_removed_beside_writers_come_out_in_some_order(box: Box) -> Non
         ]
         assert_explained(box, key, start, all_at_once(key, scripts))
     assert_nothing_is_left_over(box)
-
-
-def assert_nothing_is_left_over(box: Box) -> None:
-    """Every file belongs to a row, and is gone when the rows are."""
-    box.store.collect_garbage()
-    report = box.store.check(scrub=True)
-    assert report.sound, report
-    assert (report.orphans, report.garbage_count) == ((), 0)
-    while versions := box.versions():
-        box.store.delete_objects(box.name, [(one.key, one.version_id or "null") for one in versions])
-    while uploads := box.store.list_uploads(box.name).uploads:
-        for upload in uploads:
-            box.store.abort_upload(box.name, upload.key, upload.upload_id)
-    box.store.collect_garbage()
-    assert box.store.check().blob_count == 0
 
 
 def test_an_upload_that_is_over_can_neither_be_aborted_nor_completed_again(box: Box) -> None:

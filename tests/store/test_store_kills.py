@@ -23,9 +23,9 @@ SCRIPT = Path(__file__).with_name("killed_server.py")
 
 
 @contextmanager
-def server(directory: Path, seed: int) -> Iterator[subprocess.Popen[str]]:
+def server(directory: Path, seed: int, *how: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(directory), str(seed)],
+        [sys.executable, str(SCRIPT), str(directory), str(seed), *how],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -7,14 +7,19 @@ import pytest
 from store_box import Box, bucket_named
 
 from penstock.errors import StoreError
-from penstock.server.store import LocalStore, schema
+from penstock.server.store import LocalStore, faults, schema
 
-VERSION_1 = Path(__file__).with_name("metadata_version_1.sql").read_text()
+OLDER = {
+    version: Path(__file__).with_name(f"metadata_version_{version}.sql").read_text()
+    for version in range(1, schema.VERSION)
+}
+every_older_version = pytest.mark.parametrize("version", OLDER)
 
 ROWS = """
 INSERT INTO bucket VALUES (1, 'box', 'owner', 'oss-local', 'private', 'Standard', 'LRS', 5, 'Enabled', '{}');
-INSERT INTO object VALUES
-    (1, 1, CAST('key' AS BLOB), 0, NULL, 1, 'Normal', 3, '8F00B204', '0', 7, '{}', NULL, CAST('old' AS BLOB));
+INSERT INTO bucket_config VALUES (1, 'policy', CAST('as it was' AS BLOB));
+INSERT INTO object (id, bucket, key, vseq, latest, kind, size, etag, crc64, modified_ms, attributes, inline)
+    VALUES (1, 1, CAST('key' AS BLOB), 0, 1, 'Normal', 3, '8F00B204', '0', 7, '{}', CAST('old' AS BLOB));
 """
 
 
@@ -42,20 +47,23 @@ def shape_of(directory: Path) -> list[tuple[object, ...]]:
     return [*shape, (version,)]
 
 
-def test_older_metadata_becomes_what_a_new_store_has(tmp_path: Path) -> None:
-    write_metadata(tmp_path / "old", VERSION_1)
+@every_older_version
+def test_older_metadata_becomes_what_a_new_store_has(tmp_path: Path, version: int) -> None:
+    write_metadata(tmp_path / "old", OLDER[version])
     for name in ("old", "new"):
         LocalStore.open(tmp_path / name, "none").close()
     assert shape_of(tmp_path / "old") == shape_of(tmp_path / "new")
     assert shape_of(tmp_path / "new")[-1] == (schema.VERSION,)
 
 
-def test_what_older_metadata_holds_is_kept(tmp_path: Path) -> None:
-    write_metadata(tmp_path / "old", VERSION_1 + ROWS)
+@every_older_version
+def test_what_older_metadata_holds_is_kept(tmp_path: Path, version: int) -> None:
+    write_metadata(tmp_path / "old", OLDER[version] + ROWS)
     for _ in range(2):
         with LocalStore.open(tmp_path / "old", "none") as store:
             box = Box(store)
             assert box.read("key", "null") == b"old"
+            assert store.get_config(box.name, "policy") == b"as it was"
     with LocalStore.open(tmp_path / "old", "none") as store:
         box = Box(store)
         box.put("key", b"new")
@@ -63,7 +71,7 @@ def test_what_older_metadata_holds_is_kept(tmp_path: Path) -> None:
 
 
 def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_metadata(tmp_path / "old", VERSION_1 + ROWS)
+    write_metadata(tmp_path / "old", OLDER[1] + ROWS)
     before = shape_of(tmp_path / "old")
     with monkeypatch.context() as patched:
         patched.setitem(schema._UPGRADES, 1, schema._UPGRADES[1] + "CREATE TABLE object (again);")
@@ -94,6 +102,47 @@ def test_metadata_that_is_newer_or_of_something_else_is_refused_and_left_alone(
 
 def test_every_older_version_can_be_brought_up_to_this_one() -> None:
     assert sorted(schema._UPGRADES) == list(range(1, schema.VERSION))
+
+
+@every_older_version
+def test_older_metadata_is_left_alone_by_whoever_only_joins(tmp_path: Path, version: int) -> None:
+    write_metadata(tmp_path / "old", OLDER[version])
+    before = shape_of(tmp_path / "old")
+    with pytest.raises(StoreError, match=f"of version {version}"):
+        LocalStore.join(tmp_path / "old", "none")
+    assert shape_of(tmp_path / "old") == before
+
+
+def test_each_change_of_a_configuration_counts(tmp_path: Path) -> None:
+    with LocalStore.open(tmp_path / "data", "none") as store:
+        store.create_bucket(bucket_named("box"))
+        revisions = [store.head_bucket("box").revision]
+        for change in (
+            lambda: store.put_config("box", "cors", b"one"),
+            lambda: store.put_config("box", "cors", b"two"),
+            lambda: store.put_config("box", "policy", b"one"),
+            lambda: store.delete_config("box", "cors"),
+        ):
+            change()
+            revisions.append(store.head_bucket("box").revision)
+        assert revisions == [0, 1, 2, 3, 4]
+        assert not store.delete_config("box", "cors")
+        assert store.update_bucket("box", lambda old: old).revision == 4
+
+
+def test_what_an_account_decides_counts_for_each_of_its_buckets(tmp_path: Path) -> None:
+    with LocalStore.open(tmp_path / "data", "none") as store:
+        for name, owner in (("first", "owner"), ("second", "owner"), ("third", "other")):
+            store.create_bucket(bucket_named(name, owner))
+        with pytest.raises(faults.AccountConfigMissing):
+            store.get_account_config("owner", "block")
+        store.put_account_config("owner", "block", b"one")
+        store.put_account_config("owner", "block", b"two")
+        assert store.get_account_config("owner", "block") == b"two"
+        assert [store.head_bucket(name).revision for name in ("first", "second", "third")] == [2, 2, 0]
+        assert store.delete_account_config("owner", "block")
+        assert not store.delete_account_config("owner", "block")
+        assert [store.head_bucket(name).revision for name in ("first", "second", "third")] == [3, 3, 0]
 
 
 def test_a_store_can_be_opened_after_a_refusal(tmp_path: Path) -> None:

@@ -322,3 +322,42 @@ def test_uploads_hold_a_bucket_until_they_end(box: Box) -> None:
     box.store.create_bucket(bucket_named(box.name))
     with pytest.raises(faults.UploadMissing):
         box.store.head_upload(box.name, "key", upload_id)
+
+
+def test_parts_are_dropped_and_the_upload_stays_open(box: Box) -> None:
+    upload_id = box.begin("key")
+    old = [box.part("key", upload_id, number, body(number)) for number in (1, 2)]
+    box.store.drop_parts(box.name, "key", upload_id)
+    assert box.store.list_parts(box.name, "key", upload_id).parts == ()
+    with pytest.raises(faults.PartInvalid):
+        box.complete("key", upload_id, old)
+    box.store.collect_garbage()
+    assert box.store.check().blob_count == 0
+    box.part("key", upload_id, 1, body(3))
+    box.complete("key", upload_id, None)
+    assert box.read("key") == body(3)
+    with pytest.raises(faults.UploadMissing):
+        box.store.drop_parts(box.name, "key", upload_id)
+
+
+def test_parts_that_are_dropped_after_they_were_read_become_no_object(box: Box) -> None:
+    upload_id = box.begin("key")
+    box.part("key", upload_id, 1, body(1))
+    stored = box.store._read("reading", lambda db: uploads.read(db, box.name, "key", upload_id))
+    completion = plan_completion(upload_id, stored, None)
+    box.store.drop_parts(box.name, "key", upload_id)
+    made = box.store._write(
+        "completing",
+        lambda db: uploads.complete(
+            db,
+            box.name,
+            "key",
+            upload_id,
+            stored=stored,
+            completion=completion,
+            now_ms=1,
+            forbid_overwrite=False,
+        ),
+    )
+    assert made is None
+    assert box.keys() == []

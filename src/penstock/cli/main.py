@@ -25,12 +25,14 @@ _TRY = "Try it here, without an account"
 _COPY = "Copy"
 _LOOK = "Look and remove"
 _UPLOADS = "Uploads that are not finished"
+_KEEP = "Keep a store"
 _SET_UP = "Set up"
 
 _COMMANDS = {
     "demo": Lazy("penstock.cli.demo", "Upload, abort half-way, resume and compare, on this machine.", _TRY),
     "serve": Lazy("penstock.cli.serve", "Run an OSS on this machine.", _TRY),
     "cp": Lazy("penstock.cli.cp", "Copy to OSS, from OSS, or within it; again to resume.", _COPY),
+    "sync": Lazy("penstock.cli.sync", "Make a directory or prefix like another one.", _COPY),
     "cat": Lazy("penstock.cli.cat", "Write an object to standard output.", _COPY),
     "presign": Lazy("penstock.cli.presign", "Make a URL that anybody may use for a while.", _COPY),
     "ls": Lazy("penstock.cli.ls", "List buckets or objects.", _LOOK),
@@ -40,6 +42,8 @@ _COMMANDS = {
     "mb": Lazy("penstock.cli.mb", "Make a bucket.", _LOOK),
     "rb": Lazy("penstock.cli.rb", "Remove an empty bucket.", _LOOK),
     "uploads": Lazy("penstock.cli.uploads", "List, show, resume, cancel, and clean up.", _UPLOADS),
+    "fsck": Lazy("penstock.cli.fsck", "Check the store of an OSS, also while it is served.", _KEEP),
+    "backup": Lazy("penstock.cli.backup", "Copy the store of an OSS, also while it is served.", _KEEP),
     "doctor": Lazy("penstock.cli.doctor", "Check endpoint, region, keys and clock.", _SET_UP),
     "config": Lazy("penstock.cli.config", "Show where the settings come from.", _SET_UP),
 }

@@ -48,6 +48,19 @@ from penstock.errors import InvalidInput
     metavar="HOST",
     help="Host that bucket names may stand in front of; may be repeated.",
 )
+@click.option(
+    "--strict-addressing", is_flag=True, help="Refuse buckets in the path of a named host, as OSS does."
+)
+@click.option(
+    "--strict-framing", is_flag=True, help="Refuse a length beside chunks, which some clients send."
+)
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="How many serve together, where there are cores for them.",
+)
 @click.option("--no-callbacks", is_flag=True, help="Post no callbacks.")
 @click.option(
     "--drain",
@@ -92,7 +105,10 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
             durability=given["durability"],
             tls=(given["tls_cert"], given["tls_key"]) if given["tls_cert"] else None,
             base_hosts=(*DEFAULT_BASE_HOSTS, *given["base_hosts"]),
+            strict_addressing=given["strict_addressing"],
+            strict_framing=given["strict_framing"],
             callbacks=not given["no_callbacks"],
+            processes=given["processes"],
         )
 
         def ready(endpoint: str) -> None:

@@ -221,6 +221,14 @@ def split_target(host_header: str, raw_path: str | bytes, base_hosts: Sequence[s
     return Target(name or None, key or None, Style.PATH, path)
 
 
+def is_address(host_header: str) -> bool:
+    """Say whether the value of a ``Host`` header is an IP address, with or without a port."""
+    host = host_header.strip()
+    if host.startswith("["):
+        return _is_ip_address(host[1:].partition("]")[0])
+    return _is_ip_address(host.partition(":")[0])
+
+
 def _bucket_in_host(host_header: str, base_hosts: Sequence[str]) -> str | None:
     host = host_header.strip().lower()
     if host.startswith("["):

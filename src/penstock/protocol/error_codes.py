@@ -142,6 +142,8 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
             404, "The bucket doesn't have transfer acceleration configuration."
         ),
         "NoSuchInventory": ErrorCode(404, "The specified inventory does not exist."),
+        "NoSuchUserDefinedLogFieldsConfig": ErrorCode(404, "The user defined log fields do not exist."),
+        "NoSuchBucketOverwriteConfig": ErrorCode(404, "The overwrite configuration does not exist."),
         "NoSuchWORMConfiguration": ErrorCode(404, "The WORM Configuration does not exist."),
         "WORMConfigurationLocked": ErrorCode(403, "The WORM Configuration is locked."),
         "InvalidWORMConfiguration": ErrorCode(400, "The WORM Configuration is invalid."),

@@ -33,24 +33,27 @@ from penstock.protocol.signing import (
 # fmt: off
 SIGNED_PARAMETERS: Final = frozenset({
     "accessPoint", "accessPointPolicy", "acl", "append", "asyncFetch", "bucketArchiveDirectRead",
-    "bucketInfo", "callback", "callback-var", "cloudboxes", "cname", "comp", "continuation-token",
-    "cors", "delete", "encryption", "endTime", "group", "httpsConfig", "inventory", "inventoryId",
-    "lifecycle", "link", "live", "location", "logging", "metaQuery", "objectInfo", "objectMeta",
-    "partNumber", "policy", "position", "publicAccessBlock", "qos", "qosInfo", "qosRequester",
-    "redundancyTransition", "referer", "regionList", "replication", "replicationLocation",
-    "replicationProgress", "requesterQosInfo", "requestPayment", "resourceGroup", "resourcePool",
-    "resourcePoolBuckets", "resourcePoolInfo", "restore", "security-token", "sequential", "startTime",
-    "stat", "status", "style", "styleName", "symlink", "tagging", "transferAcceleration", "uploadId",
-    "uploads", "versionId", "versioning", "versions", "vod", "website", "worm", "wormExtend",
-    "wormId", "x-oss-ac-forward-allow", "x-oss-ac-source-ip", "x-oss-ac-subnet-mask",
-    "x-oss-ac-vpc-id", "x-oss-access-point-name", "x-oss-async-process", "x-oss-process",
+    "bucketInfo", "callback", "callback-var", "cleanRestoredObject", "cloudboxes", "cname", "comp",
+    "continuation-token", "cors", "dataPipeline", "delete", "encryption", "endTime", "group",
+    "httpsConfig", "inventory", "inventoryId", "legalHold", "lifecycle", "link", "live", "location",
+    "logging", "MetaQuery", "metaQuery", "objectInfo", "objectMeta", "objectWorm", "overwriteConfig",
+    "partNumber", "policy", "policyStatus", "position", "publicAccessBlock", "qos", "qosInfo",
+    "qosRequester", "redundancyTransition", "referer", "regionList", "replication",
+    "replicationLocation", "replicationProgress", "requesterQosInfo", "requestPayment", "resourceGroup",
+    "resourcePool", "resourcePoolBuckets", "resourcePoolInfo", "restore", "retention", "rtc", "seal",
+    "security-token", "sequential", "startTime", "stat", "status", "style", "styleName", "symlink",
+    "tagging", "transferAcceleration", "uploadId", "uploads", "userDefinedLogFieldsConfig", "versionId",
+    "versioning", "versions", "vod", "website", "worm", "wormExtend", "wormId",
+    "x-oss-ac-forward-allow", "x-oss-ac-source-ip", "x-oss-ac-subnet-mask", "x-oss-ac-vpc-id",
+    "x-oss-access-point-name", "x-oss-async-process", "x-oss-process",
     "x-oss-redundancy-transition-taskid", "x-oss-request-payer", "x-oss-target-redundancy-type",
     "x-oss-traffic-limit", "x-oss-write-get-object-response", "response-cache-control",
     "response-content-disposition", "response-content-encoding", "response-content-language",
     "response-content-type", "response-expires",
 })
 # fmt: on
-"""What the official SDKs sign, all of their lists together (C++, Python of both generations)."""
+"""What the official SDKs sign, all of their lists together (C++, Python of both generations), and what each
+call of theirs adds to them."""
 
 _PREFIX: Final = "OSS "
 
@@ -153,7 +156,7 @@ def parse_v1(query: Query, headers: Mapping[str, str]) -> PresentedV1 | None:
     if "x-oss-signature-version" in given or "x-oss-signature" in given:
         raise fault(
             "InvalidArgument",
-            message="Unsupported signature version; OSS4-HMAC-SHA256 and version 1 are understood.",
+            message="Unsupported signature version; OSS4-HMAC-SHA256, OSS2 and version 1 are understood.",
             ec="0002-00000002",
             ArgumentName="x-oss-signature-version",
             ArgumentValue=given.get("x-oss-signature-version") or "",

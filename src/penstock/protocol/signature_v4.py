@@ -395,6 +395,8 @@ def _parse_query(query: Mapping[str, str | None]) -> PresentedV4:
 
 def _parse_credential(credential: str, text: str, ec: str) -> tuple[str, str, str, str]:
     pieces = credential.split("/")
+    if len(pieces) == 5 and not pieces[2]:
+        raise bad_authorization("The signing region in credential is invalid.", text, ec)
     if len(pieces) != 5 or not all(pieces):
         raise bad_authorization(
             "The credential is not of the form id/date/region/oss/aliyun_v4_request.", text, ec

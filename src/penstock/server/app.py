@@ -15,7 +15,7 @@ from typing import Any
 
 from penstock.errors import InvalidInput, ServiceError
 from penstock.protocol import names
-from penstock.protocol.endpoint import Style, Target, split_target
+from penstock.protocol.endpoint import Style, Target, is_address, split_target
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Scope
 from penstock.protocol.operations.publishing import Website
@@ -32,8 +32,8 @@ from penstock.server.guard.rules import NO_RULES
 from penstock.server.handlers.attributes import check_version_id
 from penstock.server.http.request import Request
 from penstock.server.http.response import Response
-from penstock.server.routing import find_operation, lift_headers
-from penstock.server.store.faults import KeyMissing, VersionIsMarker, VersionMissing
+from penstock.server.routing import find_operation, lift_headers, refuse_chunks_of_s3
+from penstock.server.store.faults import BucketMissing, KeyMissing, VersionIsMarker, VersionMissing
 from penstock.server.store.records import BucketRecord
 
 _UNASKED = frozenset({"OptionObject", "OptionBucket"})
@@ -48,10 +48,20 @@ class App:
         service: The store and what the server is.
         gate: Who may ask.
         base_hosts: Hosts that a bucket's name may stand in front of.
+        strict_addressing: Refuse a bucket in the path of a host with a name, as OSS does. Some SDKs address
+            ``localhost`` in this way.
     """
 
-    def __init__(self, service: Service, gate: Gate, base_hosts: Sequence[str] = ("localhost",)) -> None:
+    def __init__(
+        self,
+        service: Service,
+        gate: Gate,
+        base_hosts: Sequence[str] = ("localhost",),
+        *,
+        strict_addressing: bool = False,
+    ) -> None:
         self._service = service
+        self._strict_addressing = strict_addressing
         self._gate = gate
         self._base_hosts = tuple(base_hosts)
 
@@ -87,12 +97,16 @@ class App:
             query = parse_query(request.query, plus_is_space=True)
         except InvalidInput as error:
             raise refusals.refusal_of_name("InvalidObjectName", error) from error
+        if self._strict_addressing and target.bucket is not None:
+            _check_style(target, request.headers.get("host", ""))
         if target.bucket is None and ("Action", "AssumeRole") in query:
             exchange.response = self._assume_role(exchange, query)
             return
         scope = Scope.OBJECT if target.key else Scope.BUCKET if target.bucket else Scope.SERVICE
         operation = find_operation(request.method, scope, query, request.headers)
         _check_names(target)
+        if operation.body == "stream":
+            refuse_chunks_of_s3(request.headers)
         exchange.path = _path_of(target)
         exchange.query = query
         exchange.headers = lift_headers(query, request.headers)
@@ -106,7 +120,8 @@ class App:
         request, service = exchange.request, self._service
         bucket, rules = None, NO_RULES
         if target.bucket and operation.name != "PutBucket":
-            bucket = service.store.head_bucket(target.bucket)
+            bucket = self._bucket(target.bucket, operation)
+        if bucket is not None:
             rules = service.rules.of(bucket)
             exchange.extra_headers = answer_headers(rules.cors, request.headers.get("origin"), request.method)
         caller = Caller()
@@ -123,8 +138,9 @@ class App:
                     target = Target(target.bucket, page, target.style, target.path)
                     exchange.path = _path_of(target)
                     operation = find_operation(request.method, Scope.OBJECT, query, request.headers)
+            asked = operation.name if bucket is not None or not target.bucket else "PutBucket"
             self._authorize(
-                caller, operation.name, request, target.bucket or "", target.key or "", bucket, dict(query)
+                caller, asked, request, target.bucket or "", target.key or "", bucket, dict(query)
             )
         host = request.headers.get("host", "")
         base = host.removeprefix(f"{target.bucket}.") if target.style is Style.VIRTUAL_HOST else host
@@ -144,6 +160,15 @@ class App:
             self._admit(request),
         )
         return operation, call
+
+    def _bucket(self, name: str, operation: Operation) -> BucketRecord | None:
+        """The bucket that is asked about; None where the call makes it, as PutBucketAcl does in OSS."""
+        try:
+            return self._service.store.head_bucket(name)
+        except BucketMissing:
+            if operation.name != "PutBucketAcl":
+                raise
+            return None
 
     def _page(
         self, site: Website, caller: Caller, request: Request, target: Target, query: Query
@@ -243,9 +268,17 @@ def _path_of(target: Target) -> dict[str, str]:
     return {name: value for name, value in (("bucket", target.bucket), ("key", target.key)) if value}
 
 
+def _check_style(target: Target, host: str) -> None:
+    """OSS has no bucket in the path of its own hosts; an IP address leaves no other place."""
+    if target.style is Style.PATH and not is_address(host):
+        raise fault("SecondLevelDomainForbidden")
+
+
 def _check_names(target: Target) -> None:
-    if target.bucket is not None and not names.is_bucket_name(target.bucket):
-        raise fault("InvalidBucketName", BucketName=target.bucket)
+    # A path of two slashes and more names a key in no bucket.
+    bucket = target.bucket if target.key is None else target.bucket or ""
+    if bucket is not None and not names.is_bucket_name(bucket):
+        raise fault("InvalidBucketName", BucketName=bucket)
     if target.key is not None:
         try:
             names.check_key(target.key)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from penstock.protocol.operation import Request as Asked
@@ -15,6 +14,7 @@ from penstock.server.guard.accounts import Caller
 from penstock.server.guard.rules import NO_RULES, RuleBook, Rules
 from penstock.server.http.request import Request
 from penstock.server.http.response import ObjectBody
+from penstock.server.in_turn import InTurn
 from penstock.server.store.interface import StagedBlob, Store
 from penstock.server.store.records import BucketRecord
 
@@ -58,7 +58,7 @@ class Service:
     post: Post | None = None
     arriving: Arriving = field(default_factory=Arriving)
     restore_s: float = 3.0
-    in_turn: Lock = field(default_factory=Lock)
+    in_turn: InTurn = field(default_factory=InTurn)
     rules: RuleBook = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +114,7 @@ class Reply:
         headers: Beside those of the result, by lower-case name.
         body: Instead of the result's document.
         bytes_per_s: Speed limit for the body.
+        chunked: True if the body, which is bytes then, is sent without its length.
     """
 
     result: Result
@@ -121,6 +122,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | ObjectBody | None = None
     bytes_per_s: float | None = None
+    chunked: bool = False
 
 
 Handler = Callable[[Call[Any]], Result | Reply]

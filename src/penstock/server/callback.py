@@ -109,7 +109,7 @@ def carry_out(callback: Callback, call: Call[Any], record: ObjectRecord) -> byte
             raise _failed(f"Error status : {status}.")
         try:
             json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _failed("Response body is not valid json format.") from None
         return answer
     raise _failed(why)
@@ -152,7 +152,7 @@ def _decode(name: str, text: str) -> dict[str, Any]:
         raise _refused(name, f"it is longer than {MAX_CALLBACK_BYTES} bytes")
     try:
         decoded = json.loads(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         raise _refused(name, "it is not JSON in base64") from None
     if not isinstance(decoded, dict):
         raise _refused(name, "it is not a JSON object")

@@ -7,6 +7,7 @@ The configuration file of a server, in TOML.
     region = "cn-hangzhou"
     base_hosts = ["oss.example.com"]
     durability = "strict"
+    processes = 4                                   # that serve together; 1 if it is not said
     access_log = "/var/log/penstock/access.jsonl"   # "-" is standard output
 
     [tls]
@@ -42,7 +43,7 @@ from penstock.errors import InvalidInput, ServiceError
 from penstock.server.guard.accounts import User
 from penstock.server.guard.policy import read_policy
 from penstock.server.http.bounds import Limits, Patience
-from penstock.server.settings import DEFAULT_BASE_HOSTS, ServerSettings
+from penstock.server.settings import DEFAULT_BASE_HOSTS, MOST_PROCESSES, ServerSettings
 
 _TOP: Final[Mapping[str, type | tuple[type, ...]]] = {
     "directory": str,
@@ -53,7 +54,10 @@ _TOP: Final[Mapping[str, type | tuple[type, ...]]] = {
     "account": str,
     "durability": str,
     "base_hosts": list,
+    "strict_addressing": bool,
+    "strict_framing": bool,
     "callbacks": bool,
+    "processes": int,
     "access_log": str,
     "restore_s": (int, float),
     "lifecycle_every_s": (int, float),
@@ -109,6 +113,8 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> ServerSettings:
         raise _wrong(path, "durability is strict, relaxed or none")
     if not 0 <= given.get("port", 0) <= 65535:
         raise _wrong(path, "port is 0 to 65535")
+    if not 1 <= given.get("processes", 1) <= MOST_PROCESSES:
+        raise _wrong(path, f"processes is 1 to {MOST_PROCESSES}")
     changes: dict[str, Any] = {
         name: given[name]
         for name in (
@@ -118,7 +124,10 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> ServerSettings:
             "any_region",
             "account",
             "durability",
+            "strict_addressing",
+            "strict_framing",
             "callbacks",
+            "processes",
             "access_log",
             "restore_s",
             "lifecycle_every_s",

@@ -36,6 +36,8 @@ SMALL_BODY_BYTES = 64 * 1024
 
 LARGE_BUFFER_BYTES = 512 * 1024
 _LINGER_BYTES = 64 * 1024 * 1024
+_MOST_EMPTY_BYTES = 64
+_BODILESS = frozenset({"GET", "HEAD"})
 
 __all__ = ["Connection", "Limits", "Patience", "Shared"]
 
@@ -53,6 +55,7 @@ class Shared:
         started: Requests so far.
         limits: How much is taken on at once.
         metrics: What is counted.
+        strict_framing: Whether a length beside chunks is refused.
     """
 
     app: App
@@ -64,6 +67,7 @@ class Shared:
     started: int = 0
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
+    strict_framing: bool = False
 
     def large_buffer(self) -> bytearray:
         return self.spare.pop() if self.spare else bytearray(LARGE_BUFFER_BYTES)
@@ -123,9 +127,16 @@ class Connection:
 
     async def _next_head(self) -> Head | None:
         stream = self._stream
-        searched = 0
+        searched = skipped = 0
         deadline = 0.0
-        while (at := stream.find(END, max(0, searched - 3))) < 0:
+        while True:
+            empty = self._skip_empty_lines()
+            searched, skipped = max(0, searched - empty), skipped + empty
+            if skipped > _MOST_EMPTY_BYTES:
+                raise HeadInvalid("nothing but empty lines")
+            at = stream.find(END, max(0, searched - 3))
+            if at >= 0:
+                return read_head(stream.take(at + len(END)), strict_framing=self._shared.strict_framing)
             searched = stream.available
             if searched >= MAX_HEAD_BYTES:
                 raise HeadInvalid(f"a head of more than {MAX_HEAD_BYTES} bytes")
@@ -138,17 +149,15 @@ class Connection:
                     return None
             except StreamStalled:
                 return None
-            if stream.available and stream.peek()[0] in b"\r\n":
-                self._skip_line_ends()
-                searched = 0
-        return read_head(stream.take(at + len(END)))
 
-    def _skip_line_ends(self) -> None:
-        # Some clients send an empty line after a body.
-        view = self._stream.peek()
-        size = next((index for index, byte in enumerate(view) if byte not in b"\r\n"), len(view))
-        view.release()
+    def _skip_empty_lines(self) -> int:
+        """Passes over what some clients send after a body; gives how many bytes that was."""
+        size = 0
+        with self._stream.peek() as view:
+            while bytes(view[size : size + 2]) == b"\r\n":
+                size += 2
         self._stream.skip(size)
+        return size
 
     # -- one request
 
@@ -168,6 +177,7 @@ class Connection:
             peer=self._peer,
             received_at_s=time.time(),
             secure=self._secure,
+            takes_chunks=head.takes_chunks,
         )
         metrics.in_flight += 1
         try:
@@ -203,6 +213,10 @@ class Connection:
             if bent is not None:
                 await self._give_up(bent)
                 return False
+        if head.method in _BODILESS and head.body_bytes != 0:
+            # Some clients announce a body that they do not have. Nothing depends on it: it is not waited for.
+            await self._give_up(await self._handle(request, b"", seen))
+            return False
         reader = BodyReader(head.body_bytes)
         gathered: bytes | bytearray | None = None
         if not head.expects_continue:
@@ -241,8 +255,9 @@ class Connection:
             await self._intercept_body(seen, length)
             return data
         gathered = bytearray()
+        deadline = self._loop.time() + self._patience.body_s
         while not reader.done and len(gathered) < SMALL_BODY_BYTES:
-            if not stream.available and not await self._more():
+            if not stream.available and not await self._arrives(deadline - self._loop.time()):
                 return gathered
             before = len(gathered)
             with stream.peek() as view:
@@ -250,7 +265,11 @@ class Connection:
                 for piece in pieces:
                     gathered += piece
                     piece.release()
+                held_up = size < len(view)
             stream.skip(size)
+            if held_up and not reader.done:
+                # It has many small chunks: the others have their turn between them.
+                await asyncio.sleep(0)
             self._received += len(gathered) - before
             await self._intercept_body(seen, len(gathered) - before)
         return gathered
@@ -258,12 +277,6 @@ class Connection:
     async def _need(self, size: int) -> bool:
         try:
             return await self._stream.need(size, self._patience.body_s)
-        except StreamStalled:
-            return False
-
-    async def _more(self) -> bool:
-        try:
-            return await self._stream.more(self._patience.body_s)
         except StreamStalled:
             return False
 
@@ -307,7 +320,9 @@ class Connection:
             if begun:
                 await shared.workers.run(exchange.receive, [begun])
             while not reader.done and exchange.response is None:
-                arrived = stream.available or await self._arrives()
+                # What is being written may be refused, and the other side wait to hear of it.
+                ready = stream.available or writing is not None
+                arrived = ready or await self._arrives(self._patience.body_s)
                 too_long, too_slow = self._lasts(began)
                 if not arrived or too_long or too_slow:
                     cut_short = functools.partial(
@@ -320,6 +335,8 @@ class Connection:
                     writing = None
                     shared.give_back(written)
                     written = None
+                    if exchange.response is not None or not stream.available:
+                        continue
                 buffer, view = stream.exchange(shared.large_buffer())
                 pieces, size = self._feed(reader, view)
                 stream.put_back(view[size:])
@@ -344,9 +361,9 @@ class Connection:
         too_slow = lasted_s > patience.body_s and self._received < lasted_s * patience.least_bytes_per_s
         return lasted_s > patience.request_s, too_slow
 
-    async def _arrives(self) -> bool:
+    async def _arrives(self, timeout_s: float) -> bool:
         try:
-            return await self._stream.more(self._patience.body_s)
+            return await self._stream.more(timeout_s)
         except StreamStalled:
             return False
 

@@ -128,9 +128,13 @@ class Exchange:
             return self._refuse(fault("RequestTimeout", ec="0017-00000703"), close=True)
         return self._refuse(fault("RequestTimeout") if stalled else fault("IncompleteBody"), close=True)
 
+    @property
+    def _operation_name(self) -> str:
+        return self.operation.name if self.operation is not None else ""
+
     def _about(self, code: str = "") -> About:
         return About(
-            self.operation.name if self.operation is not None else "",
+            self._operation_name,
             self.path.get("bucket", ""),
             self.path.get("key", ""),
             self.caller.access_key_id,
@@ -144,15 +148,16 @@ class Exchange:
         except ServiceError as error:
             self.response = self._refuse(error)
         except StoreFault as error:
-            self.response = self._refuse(refusals.refusal_of_store(error))
+            self.response = self._refuse(refusals.refusal_of_store(error, self._operation_name))
             self.response.headers.update(refusals.headers_of_store(error))
         except ParameterUnreadable as error:
             self.response = self._refuse(refusals.refusal_of_parameter(error))
         except XmlUnreadable as error:
-            self.response = self._refuse(refusals.refusal_of_document(error))
+            self.response = self._refuse(refusals.refusal_of_document(error, self._operation_name))
         except StoreError as error:
             logger.error("%s %s: %s", self.request.method, self.request.path, error.message)
-            self.response = self._refuse(fault("InternalError", message=error.message))
+            # Where the store is on the disk is for the log, not for whoever asks.
+            self.response = self._refuse(fault("InternalError"))
         except Exception:
             # The wall of the app: what nobody foresaw is logged, and answered with 500.
             logger.exception("%s %s failed", self.request.method, self.request.path)
@@ -191,7 +196,7 @@ class Exchange:
             call = self._with_document(operation, call)
         if self._staged is not None and self._unwrap is None:
             _check_digests(self._staged, self.headers)
-        if call.rules.worm is None:
+        if call.rules.worm is None and call.rules.object_worm is None:
             return self._handle(operation, call)
         with retained(call):
             return self._handle(operation, call)
@@ -229,6 +234,7 @@ class Exchange:
             headers,
             body,
             bytes_per_s=reply.bytes_per_s,
+            chunked=reply.chunked,
             about=self._about(),
         )
 

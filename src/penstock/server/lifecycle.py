@@ -132,11 +132,15 @@ def run_lifecycle(service: Service, bucket: str | None = None) -> LifecycleRepor
     for name in [bucket] if bucket is not None else _buckets(store):
         try:
             rules = read_document(Lifecycle, store.get_config(name, "lifecycle"))
-            worm = service.rules.of(store.head_bucket(name)).worm
+            held = service.rules.of(store.head_bucket(name))
+            worm = held.worm
             now_ms = int(service.clock() * 1000)
             holds = worm is not None and in_force(worm, service.clock())
             kept_since_ms = now_ms - worm.days * _DAY_MS if worm is not None and holds else None
             for step in steps_of(rules, now_ms, kept_since_ms=kept_since_ms):
+                # Where single versions may be retained, none goes by its age alone.
+                if step.deed == "expire-versions" and held.object_worm is not None:
+                    continue
                 total += _carry_out(store, name, step)
         except (ConfigMissing, BucketMissing):
             continue

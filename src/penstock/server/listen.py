@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import socket
 import ssl
+from collections.abc import Sequence
 
 from penstock.errors import InvalidInput
 from penstock.protocol.error_table import fault
@@ -17,7 +20,16 @@ from penstock.server.interceptor import Interceptor
 from penstock.server.metrics import Metrics
 
 WORKER_THREADS = 64
-_BACKLOG = 1024
+BACKLOG = 1024
+"""Connections that wait to be accepted."""
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> InvalidInput:
+    """Says which address cannot be had, and why."""
+    return InvalidInput(
+        f"Cannot listen on {host} port {port}: {error.strerror or error}",
+        advice="Choose another port (0 takes any that is free) or host.",
+    )
 
 
 class Listener:
@@ -31,6 +43,7 @@ class Listener:
         interceptor: See `penstock.server.interceptor`.
         limits: How much is taken on at once.
         metrics: Where requests are counted.
+        strict_framing: Refuse a length beside chunks.
     """
 
     def __init__(
@@ -43,6 +56,7 @@ class Listener:
         limits: Limits | None = None,
         metrics: Metrics | None = None,
         threads: int = WORKER_THREADS,
+        strict_framing: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tls = tls
@@ -56,35 +70,42 @@ class Listener:
             [],
             limits=limits or Limits(),
             metrics=metrics or Metrics(),
+            strict_framing=strict_framing,
         )
         self._tick_s = min(1.0, waits.idle_s / 4, waits.head_s / 4, waits.body_s / 4, waits.linger_s / 4)
         self._connections: dict[Stream, tuple[Connection, asyncio.Task[None]]] = {}
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._ticking: asyncio.TimerHandle | None = None
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
+    async def start(self, host: str, port: int, shared: Sequence[socket.socket] = ()) -> tuple[str, int]:
         """
         Begin to listen; gives host and port, which differs from what was asked for 0.
+
+        Args:
+            host: Address to listen on.
+            port: 0 takes any that is free.
+            shared: Sockets that listen already and from which other processes accept, too.
 
         Raises:
             InvalidInput: The address is taken, not of this machine, or not allowed.
         """
+        create = functools.partial(
+            self._loop.create_server,
+            lambda: Stream(self._loop, self._opened),
+            ssl=self._tls,
+            ssl_handshake_timeout=self._shared.patience.head_s if self._tls else None,
+        )
         try:
-            self._server = await self._loop.create_server(
-                lambda: Stream(self._loop, self._opened),
-                host,
-                port,
-                ssl=self._tls,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=self._shared.patience.head_s if self._tls else None,
-            )
+            if not shared:
+                self._servers.append(await create(host=host, port=port, backlog=BACKLOG))
+            for one in shared:
+                # One connection at a time, so that the process accepts which has nothing better to do.
+                self._servers.append(await create(sock=one, backlog=1))
+                one.listen(BACKLOG)
         except OSError as error:
-            raise InvalidInput(
-                f"Cannot listen on {host} port {port}: {error.strerror or error}",
-                advice="Choose another port (0 takes any that is free) or host.",
-            ) from error
+            raise cannot_listen(host, port, error) from error
         self._ticking = self._loop.call_later(self._tick_s, self._tick)
-        address = self._server.sockets[0].getsockname()
+        address = self._servers[0].sockets[0].getsockname()
         return address[0], address[1]
 
     async def stop(self, drain_s: float) -> None:
@@ -94,8 +115,8 @@ class Listener:
         `join` must be called afterwards, off the loop.
         """
         self._shared.stopping = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection, _ in list(self._connections.values()):
             connection.end_if_idle()
         await self._wait(drain_s)

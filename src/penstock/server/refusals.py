@@ -8,9 +8,16 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.xml import XmlUnreadable
 from penstock.server.store import faults
 
+_NO_SUCH_UPLOAD = {
+    "UploadPart": "0042-00000104",
+    "UploadPartCopy": "0042-00000311",
+    "CompleteMultipartUpload": "0042-00000203",
+}
+_MALFORMED = {"CompleteMultipartUpload": "0042-00000205", "DeleteMultipleObjects": "0016-00000608"}
 
-def refusal_of_store(error: faults.StoreFault) -> ServiceError:
-    """The error of OSS for what a store refused."""
+
+def refusal_of_store(error: faults.StoreFault, operation: str = "") -> ServiceError:
+    """The error of OSS for what a store refused to a call of this name."""
     match error:
         case faults.BucketMissing():
             return fault("NoSuchBucket", BucketName=error.bucket)
@@ -27,13 +34,14 @@ def refusal_of_store(error: faults.StoreFault) -> ServiceError:
         case faults.VersionMissing():
             return fault("NoSuchVersion", Key=error.key, VersionId=error.version_id)
         case faults.AlreadyExists():
-            return fault("FileAlreadyExists", Key=error.key)
+            ec = "0042-00000214" if operation == "CompleteMultipartUpload" else None
+            return fault("FileAlreadyExists", ec=ec, Key=error.key)
         case faults.NotAppendable():
             return fault("ObjectNotAppendable", Key=error.key)
         case faults.PositionMismatch():
             return fault("PositionNotEqualToLength")
         case faults.UploadMissing():
-            return fault("NoSuchUpload", UploadId=error.upload_id)
+            return fault("NoSuchUpload", ec=_NO_SUCH_UPLOAD.get(operation), UploadId=error.upload_id)
         case faults.NoParts():
             return fault("MalformedXML", ec="0042-00000205")
         case faults.PartInvalid():
@@ -101,9 +109,9 @@ def refusal_of_parameter(error: ParameterUnreadable) -> ServiceError:
     )
 
 
-def refusal_of_document(error: XmlUnreadable) -> ServiceError:
-    """The error for a body that is not the XML it should be."""
-    return fault("MalformedXML", ErrorDetail=str(error))
+def refusal_of_document(error: XmlUnreadable, operation: str = "") -> ServiceError:
+    """The error for a body that is not the XML that a call of this name takes."""
+    return fault("MalformedXML", ec=_MALFORMED.get(operation), ErrorDetail=str(error))
 
 
 def refusal_of_name(code: str, error: InvalidInput) -> ServiceError:

@@ -16,30 +16,17 @@ from penstock.protocol.percent import Query as QueryPairs
 from penstock.protocol.signature_v1 import SIGNED_PARAMETERS
 
 # Parameters that OSS knows beside those that V1 signs.
-_UNSIGNED = frozenset(
-    {
-        "MetaQuery",
-        "accessmonitor",
-        "cleanRestoredObject",
-        "dataPipeline",
-        "legalHold",
-        "objectWorm",
-        "overwriteConfig",
-        "policyStatus",
-        "quota",
-        "regions",
-        "retention",
-        "rtc",
-        "seal",
-        "userDefinedLogFieldsConfig",
-    }
-)
+_UNSIGNED = frozenset({"accessmonitor", "quota", "regions"})
 _KNOWN = SIGNED_PARAMETERS | _UNSIGNED
 
 # Parameters that go with any call: parts of a signature, and headers that signed URLs carry in the query.
 _EVERYWHERE = frozenset(
     {"security-token", "callback", "callback-var", "x-oss-request-payer", "x-oss-traffic-limit", "regionList"}
 )
+# What stands beside a call without asking for anything else: a symbolic link is removed like any object.
+_IDLE = frozenset({("DeleteObject", "symlink")})
+# What is asked for stands in the value of these.
+_NAMED_BY_VALUE = frozenset({"comp", "x-oss-async-process", "x-oss-process"})
 _LIFTED = {
     "callback": "x-oss-callback",
     "callback-var": "x-oss-callback-var",
@@ -56,25 +43,41 @@ def find_operation(method: str, scope: Scope, query: QueryPairs, headers: Mappin
         ServiceError: MethodNotAllowed, or NotImplemented that names the sub-resource.
     """
     operation = OPERATIONS.match(method, scope, query, headers)
-    for name, _ in query:
+    for name, value in query:
         if name not in _KNOWN or name in _EVERYWHERE:
             continue
-        if operation is not None and name in _parameters(operation):
+        if operation is not None and (name in _parameters(operation) or (operation.name, name) in _IDLE):
             continue
         # A parameter that decides what is asked must never be overlooked: DELETE /bucket?policy is not
         # DELETE /bucket.
         if name in _marks(scope):
             break
+        wanted = f"{name}={value[:100]}" if value and name in _NAMED_BY_VALUE else name
         raise fault(
             "NotImplemented",
-            message=f"The sub-resource {name} is not implemented.",
+            message=f"The sub-resource {wanted} is not implemented.",
             Header=name,
-            Resource=name,
+            Resource=wanted,
         )
     else:
         if operation is not None:
             return operation
     raise fault("MethodNotAllowed", Method=method, ResourceType=scope.value.title())
+
+
+def refuse_chunks_of_s3(headers: Mapping[str, str]) -> None:
+    """
+    Refuse a body that is cut up as S3 does it (``aws-chunked``): OSS would not take it apart either, and what
+    is stored would not be what was meant.
+
+    Raises:
+        ServiceError: NotImplemented that names the header.
+    """
+    for name, sign in (("x-amz-content-sha256", "streaming-"), ("content-encoding", "aws-chunked")):
+        if sign in headers.get(name, "").lower():
+            raise fault(
+                "NotImplemented", message="Bodies in the chunks of S3 are not implemented.", Header=name
+            )
 
 
 def lift_headers(query: QueryPairs, headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -28,17 +28,22 @@ from typing import Any, Self
 from penstock.errors import InvalidInput
 from penstock.server import access_log, postman
 from penstock.server.app import App
+from penstock.server.arriving import Arriving
 from penstock.server.call import Service
 from penstock.server.guard.accounts import User
 from penstock.server.guard.gate import Gate
 from penstock.server.guard.keys import check_keys, decide_keys
+from penstock.server.guard.sts import Tokens
 from penstock.server.http.bounds import Limits, Patience
+from penstock.server.in_turn import InTurn
 from penstock.server.interceptor import Interceptor
 from penstock.server.lifecycle import LifecycleReport, Schedule, run_lifecycle
 from penstock.server.listen import Listener
 from penstock.server.metrics import Metrics
+from penstock.server.place import TELL_EVERY_S, Place
 from penstock.server.settings import DEFAULT_BASE_HOSTS, DEFAULT_REGION, DRAIN_S, ServerSettings
 from penstock.server.store import Durability, LocalStore
+from penstock.server.sweeper import Sweeper
 from penstock.server.watch import Watch
 
 __all__ = ["DEFAULT_BASE_HOSTS", "DEFAULT_REGION", "DRAIN_S", "LocalOss", "ServerSettings", "serve_forever"]
@@ -86,6 +91,8 @@ class LocalOss:
         durability: Durability = "strict",
         tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
         base_hosts: Sequence[str] = DEFAULT_BASE_HOSTS,
+        strict_addressing: bool = False,
+        strict_framing: bool = False,
         interceptor: Interceptor | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.time,
@@ -125,6 +132,8 @@ class LocalOss:
             durability=durability,
             tls=tls,
             base_hosts=base_hosts,
+            strict_addressing=strict_addressing,
+            strict_framing=strict_framing,
             interceptor=interceptor,
             patience=patience or Patience(),
             clock=clock,
@@ -194,36 +203,54 @@ Run = Callable[[Ready, Callable[[], float]], Coroutine[Any, Any, None]]
 
 
 @contextlib.contextmanager
-def open_server(settings: ServerSettings) -> Iterator[tuple[Service, Run]]:
+def open_server(settings: ServerSettings, place: Place | None = None) -> Iterator[tuple[Service, Run]]:
     """
     Open the store, and give it with the coroutine function that serves it until its event is set.
 
     The store is closed once nothing works on it any more.
+
+    Args:
+        settings: What the server is to be.
+        place: Of this process among those of the server; None where it is the only one.
     """
     check_keys(settings.users, settings.host)
-    tls = _tls_context(settings.tls) if settings.tls else None
+    tls = tls_context(settings.tls) if settings.tls else None
     listeners: list[Listener] = []
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(
-            LocalStore.open(settings.directory, settings.durability, clock=settings.clock)
-        )
+        open_store = LocalStore.join if place is not None else LocalStore.open
+        store = stack.enter_context(open_store(settings.directory, settings.durability, clock=settings.clock))
+        arriving = Arriving(place.folder / "arriving" if place is not None else None)
+        stack.callback(arriving.close)
+        in_turn = InTurn(place.folder / "turn" if place is not None else None)
+        stack.callback(in_turn.close)
         service = Service(
             store=store,
             region=settings.region,
             owner=settings.account,
             clock=settings.clock,
             post=postman.post if settings.callbacks else None,
+            arriving=arriving,
             restore_s=settings.restore_s,
+            in_turn=in_turn,
         )
         if settings.access_log is not None:
             stack.enter_context(_access_log(settings.access_log))
-        gate = Gate(settings.users, None if settings.any_region else settings.region, owner=settings.account)
-        app = App(service, gate, settings.base_hosts)
-        run = functools.partial(_run, settings, service, app, tls, listeners)
-        if settings.lifecycle_every_s:
-            schedule = Schedule(service, settings.lifecycle_every_s)
-            schedule.start()
-            stack.callback(schedule.stop)
+        gate = Gate(
+            settings.users,
+            None if settings.any_region else settings.region,
+            Tokens(place.seal if place is not None else None),
+            owner=settings.account,
+        )
+        app = App(service, gate, settings.base_hosts, strict_addressing=settings.strict_addressing)
+        run = functools.partial(_run, settings, place, service, app, tls, listeners)
+        if place is None or place.first:
+            sweeper = Sweeper(store)
+            sweeper.start()
+            stack.callback(sweeper.stop)
+            if settings.lifecycle_every_s:
+                schedule = Schedule(service, settings.lifecycle_every_s)
+                schedule.start()
+                stack.callback(schedule.stop)
         try:
             yield service, run
         finally:
@@ -233,6 +260,7 @@ def open_server(settings: ServerSettings) -> Iterator[tuple[Service, Run]]:
 
 async def _run(
     settings: ServerSettings,
+    place: Place | None,
     service: Service,
     app: App,
     tls: ssl.SSLContext | None,
@@ -250,17 +278,32 @@ async def _run(
         limits=settings.limits,
         metrics=metrics,
         threads=settings.threads,
+        strict_framing=settings.strict_framing,
     )
     listeners.append(listener)
-    host, port = await listener.start(settings.host, settings.port)
-    watch = Watch(service, metrics, listener.workers)
-    watched = await watch.start(*settings.metrics) if settings.metrics is not None else ""
+    host, port = await listener.start(
+        settings.host, settings.port, place.listening if place is not None else ()
+    )
+    watch = Watch(service, metrics, listener.workers, place)
+    watched = ""
+    if settings.metrics is not None and (place is None or place.first):
+        watched = await watch.start(*settings.metrics, place.watching if place is not None else ())
+    telling = asyncio.create_task(_tell(place, metrics)) if place is not None else None
     try:
-        ready(_endpoint(settings, host, port), watched, stop)
+        ready(endpoint_of(settings, host, port), watched, stop)
         await stop.wait()
     finally:
         await watch.stop()
         await listener.stop(drain_s())
+        if place is not None and telling is not None:
+            telling.cancel()
+            place.tell(metrics.counts())
+
+
+async def _tell(place: Place, metrics: Metrics) -> None:
+    while True:
+        place.tell(metrics.counts())
+        await asyncio.sleep(TELL_EVERY_S)
 
 
 @contextlib.contextmanager
@@ -297,7 +340,7 @@ def serve_forever(
 
     Args:
         settings: What the server is to be.
-        on_ready: Called with the endpoint once requests are accepted.
+        on_ready: Called with the endpoint once requests are accepted, by all processes if there are several.
         on_stopping: Called when the first signal came.
         drain_s: How long requests under way may take after it.
 
@@ -325,18 +368,26 @@ def serve_forever(
         with contextlib.suppress(asyncio.CancelledError):
             await run(ready, lambda: drain_s)
 
+    if settings.processes > 1:
+        # Only here, as it imports this module.
+        from penstock.server.processes import serve_together
+
+        serve_together(settings, on_ready, on_stopping, drain_s)
+        return
     with open_server(settings) as (_, run):
         asyncio.run(main(run))
 
 
-def _endpoint(settings: ServerSettings, host: str, port: int) -> str:
+def endpoint_of(settings: ServerSettings, host: str, port: int) -> str:
+    """Where clients find a server that listens there."""
     # A wildcard address is not one to connect to; this machine reaches it by loopback.
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     bracketed = f"[{shown}]" if ":" in shown else shown
     return f"{'https' if settings.tls else 'http'}://{bracketed}:{port}"
 
 
-def _tls_context(files: tuple[str | os.PathLike[str], str | os.PathLike[str]]) -> ssl.SSLContext:
+def tls_context(files: tuple[str | os.PathLike[str], str | os.PathLike[str]]) -> ssl.SSLContext:
+    """For https with this certificate chain and key; raises `InvalidInput`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     certificate, key = files

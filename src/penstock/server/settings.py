@@ -19,6 +19,7 @@ from penstock.server.store import Durability
 DEFAULT_REGION: Final = "cn-hangzhou"
 DEFAULT_BASE_HOSTS: Final = ("localhost", "oss.localhost")
 DRAIN_S: Final = 10.0
+MOST_PROCESSES: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +38,13 @@ class ServerSettings:
         durability: ``strict`` (an answer means that it is on the disk), ``relaxed`` or ``none``.
         tls: Files of certificate chain and private key, both PEM, for https.
         base_hosts: Hosts that a bucket's name may stand in front of (``bucket.oss.localhost``).
+        strict_addressing: True to refuse a bucket in the path unless the host is an IP address, as OSS does.
+        strict_framing: True to refuse a ``Content-Length`` beside chunks, which some clients of OSS send.
         callbacks: False to refuse to post callbacks.
         clock: Unix time in seconds, against which signatures are checked.
         patience: How long to wait for clients.
-        limits: How much to take on at once.
+        limits: How much to take on at once, in each process.
+        processes: How many serve together on the port; more than one is for `serve_forever` only.
         access_log: File for a line of JSON per request; ``-`` for standard output, None for none.
         metrics: Host and port for those who run the server (see `penstock.server.watch`), or None.
         lifecycle_every_s: Time between two runs of the lifecycle rules; 0 for none.
@@ -57,12 +61,15 @@ class ServerSettings:
     durability: Durability = "strict"
     tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None
     base_hosts: Sequence[str] = DEFAULT_BASE_HOSTS
+    strict_addressing: bool = False
+    strict_framing: bool = False
     callbacks: bool = True
     clock: Callable[[], float] = time.time
     patience: Patience = field(default_factory=Patience)
     limits: Limits = field(default_factory=Limits)
     interceptor: Interceptor | None = None
     threads: int = WORKER_THREADS
+    processes: int = 1
     access_log: str | None = None
     metrics: tuple[str, int] | None = None
     lifecycle_every_s: float = 3600.0

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import functools
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from penstock.errors import InvalidInput, StoreError
@@ -18,6 +20,7 @@ from penstock.server.call import Service
 from penstock.server.http.workers import Workers
 from penstock.server.lifecycle import run_lifecycle
 from penstock.server.metrics import Metrics
+from penstock.server.place import Place
 
 _HEAD_S: Final = 10.0
 _LIMIT_BYTES: Final = 16 * 1024
@@ -35,36 +38,44 @@ class Watch:
         service: The server.
         metrics: What it counts.
         workers: Where the store is asked.
+        place: Of this process among those of the server, for which it answers; None where it is alone.
     """
 
-    def __init__(self, service: Service, metrics: Metrics, workers: Workers) -> None:
+    def __init__(
+        self, service: Service, metrics: Metrics, workers: Workers, place: Place | None = None
+    ) -> None:
+        self._place = place
         self._service = service
         self._metrics = metrics
         self._workers = workers
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str, port: int) -> str:
+    async def start(self, host: str, port: int, shared: Sequence[socket.socket] = ()) -> str:
         """
-        Begin to listen, and give the address.
+        Begin to listen, on ``shared`` sockets if there are any, and give the address.
 
         Raises:
             InvalidInput: The address cannot be had.
         """
         try:
-            self._server = await asyncio.start_server(self._visited, host, port, limit=_LIMIT_BYTES)
+            create = functools.partial(asyncio.start_server, self._visited, limit=_LIMIT_BYTES)
+            if shared:
+                self._servers = [await create(sock=one) for one in shared]
+            else:
+                self._servers = [await create(host=host, port=port)]
         except OSError as error:
             raise InvalidInput(
                 f"Cannot listen on {host} port {port} for metrics: {error.strerror or error}",
                 advice="Choose another port (0 takes any that is free) or host.",
             ) from error
-        address = self._server.sockets[0].getsockname()
+        address = self._servers[0].sockets[0].getsockname()
         return f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
 
     async def stop(self) -> None:
         """Ends it, with what is being asked."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -112,13 +123,20 @@ class Watch:
             await self._workers.run(self._ask_store)
         except StoreError as error:
             return 503, _TEXT, f"{error.message}\n"
+        if self._place is not None and (silent := self._place.silent()):
+            return 503, _TEXT, f"{silent} of {self._place.count} processes do not answer\n"
         return 200, _TEXT, "ok\n"
 
     def _ask_store(self) -> None:
         self._service.store.list_buckets(limit=1)
 
     async def _show_metrics(self) -> Answer:
-        return 200, _PROMETHEUS, self._metrics.text()
+        if self._place is None:
+            return 200, _PROMETHEUS, self._metrics.text()
+        total = Metrics()
+        total.add(self._metrics.counts(), running=True)
+        self._place.add_others(total)
+        return 200, _PROMETHEUS, total.text()
 
     async def _run_lifecycle(self) -> Answer:
         try:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from penstock.protocol.marks import Element, Header, WholeBody, XmlBody
-from penstock.protocol.operation import BucketRequest, Operation, Result, Scope
+from penstock.protocol.operation import BucketRequest, Operation, Request, Result, Scope
 from penstock.protocol.operations.configured import configuration_calls
 
 
@@ -160,6 +160,26 @@ class DeleteBucketPublicAccessBlock(BucketRequest, frozen=True, kw_only=True):
     """Allow public access again."""
 
 
+class PutPublicAccessBlock(Request, frozen=True, kw_only=True):
+    """Switch public access to all buckets of the caller's account off or on."""
+
+    body: Annotated[PublicAccessBlock, XmlBody("PublicAccessBlockConfiguration")]
+
+
+class GetPublicAccessBlock(Request, frozen=True, kw_only=True):
+    """Ask whether public access is off for the caller's account."""
+
+
+class GetPublicAccessBlockResult(Result, frozen=True, kw_only=True):
+    """The configuration as it was put."""
+
+    body: Annotated[PublicAccessBlock, XmlBody("PublicAccessBlockConfiguration")]
+
+
+class DeletePublicAccessBlock(Request, frozen=True, kw_only=True):
+    """Allow public access to the account's buckets again."""
+
+
 class RequestPayment(msgspec.Struct, frozen=True, kw_only=True):
     """Who pays for requests: ``BucketOwner`` or ``Requester``."""
 
@@ -205,9 +225,53 @@ class GetBucketHttpsConfigResult(Result, frozen=True, kw_only=True):
     body: Annotated[HttpsConfiguration, XmlBody("HttpsConfiguration")]
 
 
+class OverwriteRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys that nobody, or none of ``principals``, may write to again; ``action`` is ``forbid``."""
+
+    id: Annotated[str | None, Element("ID")] = None
+    action: Annotated[str | None, Element("Action")] = None
+    prefix: Annotated[str | None, Element("Prefix")] = None
+    suffix: Annotated[str | None, Element("Suffix")] = None
+    principals: Annotated[tuple[str, ...], Element("Principals/Principal")] = ()
+
+
+class Overwriting(msgspec.Struct, frozen=True, kw_only=True):
+    """Which objects must not be overwritten; at most 100 rules."""
+
+    rules: Annotated[tuple[OverwriteRule, ...], Element("Rule")] = ()
+
+
+class PutBucketOverwriteConfig(BucketRequest, frozen=True, kw_only=True):
+    """Decide which objects must not be overwritten."""
+
+    body: Annotated[Overwriting, XmlBody("OverwriteConfiguration")]
+
+
+class GetBucketOverwriteConfig(BucketRequest, frozen=True, kw_only=True):
+    """Ask which objects must not be overwritten."""
+
+
+class GetBucketOverwriteConfigResult(Result, frozen=True, kw_only=True):
+    """The configuration as it was put."""
+
+    body: Annotated[Overwriting, XmlBody("OverwriteConfiguration")]
+
+
+class DeleteBucketOverwriteConfig(BucketRequest, frozen=True, kw_only=True):
+    """Let all objects be overwritten."""
+
+
 _POLICY = (("policy", None),)
 
 OPERATIONS = (
+    *configuration_calls(
+        "BucketOverwriteConfig",
+        "overwriteConfig",
+        put=PutBucketOverwriteConfig,
+        get=GetBucketOverwriteConfig,
+        answer=GetBucketOverwriteConfigResult,
+        delete=DeleteBucketOverwriteConfig,
+    ),
     *configuration_calls(
         "BucketCors",
         "cors",
@@ -265,6 +329,15 @@ OPERATIONS = (
         get=GetBucketPublicAccessBlock,
         answer=GetBucketPublicAccessBlockResult,
         delete=DeleteBucketPublicAccessBlock,
+    ),
+    *configuration_calls(
+        "PublicAccessBlock",
+        "publicAccessBlock",
+        put=PutPublicAccessBlock,
+        get=GetPublicAccessBlock,
+        answer=GetPublicAccessBlockResult,
+        delete=DeletePublicAccessBlock,
+        scope=Scope.SERVICE,
     ),
     *configuration_calls(
         "BucketRequestPayment",

@@ -35,12 +35,16 @@ class DeleteBucket(BucketRequest, frozen=True, kw_only=True):
 
 
 class ListBuckets(Request, frozen=True, kw_only=True):
-    """List the caller's buckets by name; of one resource group or with one tag, if given."""
+    """
+    List the caller's buckets by name; of one resource group or with these tags, if given.
+
+    ``tagging`` holds tags that a bucket must have all of, as ``"name":"value","name":"value"``.
+    """
 
     resource_group_id: Annotated[str | None, Header("x-oss-resource-group-id")] = None
     tag_key: Annotated[str | None, Query("tag-key")] = None
     tag_value: Annotated[str | None, Query("tag-value")] = None
-
+    tagging: Annotated[str | None, Query("tagging")] = None
     prefix: Annotated[str | None, Query("prefix")] = None
     marker: Annotated[str | None, Query("marker")] = None
     max_keys: Annotated[int | None, Query("max-keys")] = None
@@ -137,6 +141,7 @@ class BucketStat(Result, frozen=True, kw_only=True):
     deep_cold_archive_storage_bytes: Annotated[int | None, Element("DeepColdArchiveStorage")] = None
     deep_cold_archive_real_storage_bytes: Annotated[int | None, Element("DeepColdArchiveRealStorage")] = None
     deep_cold_archive_object_count: Annotated[int | None, Element("DeepColdArchiveObjectCount")] = None
+    marker_count: Annotated[int | None, Element("DeleteMarkerCount")] = None
 
 
 OPERATIONS = (

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from penstock.protocol.operation import BucketRequest, Operation, Result, Scope
+from penstock.protocol.operation import Operation, Request, Result, Scope
 
 
 def configuration_calls(
     name: str,
     mark: str,
     *,
-    put: type[BucketRequest],
-    get: type[BucketRequest],
+    put: type[Request],
+    get: type[Request],
     answer: type[Result],
-    delete: type[BucketRequest] | None = None,
+    delete: type[Request] | None = None,
+    scope: Scope = Scope.BUCKET,
 ) -> tuple[Operation, ...]:
     """
     Describe the calls of one configuration; what is put is what is answered.
@@ -22,15 +23,16 @@ def configuration_calls(
         mark: Query parameter that they have in common.
         put, get, delete: Their requests; some configurations cannot be deleted.
         answer: What holds the document.
+        scope: Whether it is that of a bucket or of an account.
     """
     marks = ((mark, None),)
     calls = (
-        Operation(f"Put{name}", "PUT", Scope.BUCKET, put, Result, marks=marks, body="xml", commits=True),
-        Operation(f"Get{name}", "GET", Scope.BUCKET, get, answer, marks=marks, answer="xml"),
+        Operation(f"Put{name}", "PUT", scope, put, Result, marks=marks, body="xml", commits=True),
+        Operation(f"Get{name}", "GET", scope, get, answer, marks=marks, answer="xml"),
     )
     if delete is None:
         return calls
     removal = Operation(
-        f"Delete{name}", "DELETE", Scope.BUCKET, delete, Result, marks=marks, status=204, commits=True
+        f"Delete{name}", "DELETE", scope, delete, Result, marks=marks, status=204, commits=True
     )
     return (*calls, removal)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from penstock.protocol.marks import Header, HeaderPrefix, Query
 from penstock.protocol.operation import ObjectRequest, Result
-from penstock.protocol.text import QUOTED, TAGS
+from penstock.protocol.text import ISO_DATE, QUOTED, TAGS
 
 Crc64 = Annotated[int | None, Header("x-oss-hash-crc64ecma")]
 ETag = Annotated[str | None, Header("etag", QUOTED)]
@@ -21,6 +21,9 @@ SourceIfMatch = Annotated[str | None, Header("x-oss-copy-source-if-match")]
 SourceIfNoneMatch = Annotated[str | None, Header("x-oss-copy-source-if-none-match")]
 SourceIfModifiedSince = Annotated[datetime | None, Header("x-oss-copy-source-if-modified-since")]
 SourceIfUnmodifiedSince = Annotated[datetime | None, Header("x-oss-copy-source-if-unmodified-since")]
+WormMode = Annotated[str | None, Header("x-oss-object-worm-mode")]
+WormUntil = Annotated[datetime | None, Header("x-oss-object-worm-retain-until-date", ISO_DATE)]
+WormHold = Annotated[str | None, Header("x-oss-object-worm-legal-hold")]
 CallbackVar = Annotated[str | None, Header("x-oss-callback-var")]
 
 
@@ -45,6 +48,9 @@ class NewObjectHeaders(ContentHeaders, frozen=True, kw_only=True):
     server_side_encryption: Annotated[str | None, Header("x-oss-server-side-encryption")] = None
     server_side_encryption_key_id: Annotated[str | None, Header("x-oss-server-side-encryption-key-id")] = None
     server_side_data_encryption: Annotated[str | None, Header("x-oss-server-side-data-encryption")] = None
+    worm_mode: WormMode = None
+    worm_until: WormUntil = None
+    worm_hold: WormHold = None
 
 
 class ObjectDescription(Result, frozen=True, kw_only=True):
@@ -78,6 +84,9 @@ class ObjectDescription(Result, frozen=True, kw_only=True):
     server_side_data_encryption: Annotated[str | None, Header("x-oss-server-side-data-encryption")] = None
     restore: Annotated[str | None, Header("x-oss-restore")] = None
     symlink_target: Annotated[str | None, Header("x-oss-symlink-target")] = None
+    worm_mode: WormMode = None
+    worm_until: WormUntil = None
+    worm_hold: WormHold = None
 
 
 class StoredResult(Result, frozen=True, kw_only=True):

@@ -152,7 +152,11 @@ class ListParts(ObjectRequest, frozen=True, kw_only=True):
 
 
 class ListPartsResult(Result, frozen=True, kw_only=True):
-    """One page of parts; ask again from ``next_number_marker`` while ``is_truncated``."""
+    """
+    One page of parts; ask again from ``next_number_marker`` while ``is_truncated``.
+
+    What begins with ``client_encryption`` is what whoever encrypts said when the upload began.
+    """
 
     encoding_type: Annotated[str | None, Element("EncodingType")] = None
     bucket: Annotated[str, Element("Bucket")]
@@ -163,6 +167,12 @@ class ListPartsResult(Result, frozen=True, kw_only=True):
     max_parts: Annotated[int, Element("MaxParts")] = 1000
     is_truncated: Annotated[bool, Element("IsTruncated")] = False
     storage_class: Annotated[str | None, Element("StorageClass")] = None
+    client_encryption_key: Annotated[str | None, Element("ClientEncryptionKey")] = None
+    client_encryption_start: Annotated[str | None, Element("ClientEncryptionStart")] = None
+    client_encryption_cipher: Annotated[str | None, Element("ClientEncryptionCekAlg")] = None
+    client_encryption_wrap: Annotated[str | None, Element("ClientEncryptionWrapAlg")] = None
+    client_encryption_data_bytes: Annotated[int | None, Element("ClientEncryptionDataSize")] = None
+    client_encryption_part_bytes: Annotated[int | None, Element("ClientEncryptionPartSize")] = None
     parts: Annotated[tuple[ListedPart, ...], Element("Part")] = ()
 
 

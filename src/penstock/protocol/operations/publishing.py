@@ -45,6 +45,31 @@ class MirrorHeaders(msgspec.Struct, frozen=True, kw_only=True):
     set: Annotated[tuple[SetHeader, ...], Element("Set")] = ()
 
 
+class MirrorTag(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag that fetched objects get."""
+
+    key: Annotated[str | None, Element("Key")] = None
+    value: Annotated[str | None, Element("Value")] = None
+
+
+class MirrorAuth(msgspec.Struct, frozen=True, kw_only=True):
+    """How requests to the origin are signed."""
+
+    auth_type: Annotated[str | None, Element("AuthType")] = None
+    region: Annotated[str | None, Element("Region")] = None
+    access_key_id: Annotated[str | None, Element("AccessKeyId")] = None
+    access_key_secret: Annotated[str | None, Element("AccessKeySecret")] = None
+
+
+class MirrorAlternate(msgspec.Struct, frozen=True, kw_only=True):
+    """Another origin."""
+
+    number: Annotated[int | None, Element("MirrorMultiAlternateNumber")] = None
+    url: Annotated[str | None, Element("MirrorMultiAlternateURL")] = None
+    vpc_id: Annotated[str | None, Element("MirrorMultiAlternateVpcId")] = None
+    region: Annotated[str | None, Element("MirrorMultiAlternateDstRegion")] = None
+
+
 class RoutingRedirect(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request is sent: ``Mirror``, ``External``, ``AliCDN`` or ``Internal``."""
 
@@ -62,6 +87,31 @@ class RoutingRedirect(msgspec.Struct, frozen=True, kw_only=True):
     mirror_check_md5: Annotated[bool | None, Element("MirrorCheckMd5")] = None
     mirror_sni: Annotated[bool | None, Element("MirrorSNI")] = None
     mirror_headers: Annotated[MirrorHeaders | None, Element("MirrorHeaders")] = None
+    mirror_pass_slashes: Annotated[bool | None, Element("MirrorPassOriginalSlashes")] = None
+    mirror_allow_snapshot: Annotated[bool | None, Element("MirrorAllowVideoSnapshot")] = None
+    mirror_async_status: Annotated[int | None, Element("MirrorAsyncStatus")] = None
+    mirror_tags: Annotated[tuple[MirrorTag, ...], Element("MirrorTaggings/Taggings")] = ()
+    mirror_auth: Annotated[MirrorAuth | None, Element("MirrorAuth")] = None
+    mirror_region: Annotated[str | None, Element("MirrorDstRegion")] = None
+    mirror_vpc_id: Annotated[str | None, Element("MirrorDstVpcId")] = None
+    mirror_slave_vpc_id: Annotated[str | None, Element("MirrorDstSlaveVpcId")] = None
+    mirror_tunnel_id: Annotated[str | None, Element("MirrorTunnelId")] = None
+    mirror_is_express_tunnel: Annotated[bool | None, Element("MirrorIsExpressTunnel")] = None
+    mirror_role: Annotated[str | None, Element("MirrorRole")] = None
+    mirror_using_role: Annotated[bool | None, Element("MirrorUsingRole")] = None
+    mirror_return_headers: Annotated[tuple[SetHeader, ...], Element("MirrorReturnHeaders/ReturnHeader")] = ()
+    mirror_proxy_pass: Annotated[bool | None, Element("MirrorProxyPass")] = None
+    mirror_allow_head: Annotated[bool | None, Element("MirrorAllowHeadObject")] = None
+    mirror_allow_image_info: Annotated[bool | None, Element("MirrorAllowGetImageInfo")] = None
+    mirror_save_metadata: Annotated[bool | None, Element("MirrorSaveOssMeta")] = None
+    mirror_last_modified: Annotated[bool | None, Element("MirrorUserLastModified")] = None
+    mirror_transparent_codes: Annotated[str | None, Element("TransparentMirrorResponseCodes")] = None
+    mirror_url_probe: Annotated[str | None, Element("MirrorURLProbe")] = None
+    mirror_url_slave: Annotated[str | None, Element("MirrorURLSlave")] = None
+    mirror_switch_on_all_errors: Annotated[bool | None, Element("MirrorSwitchAllErrors")] = None
+    mirror_alternates: Annotated[
+        tuple[MirrorAlternate, ...], Element("MirrorMultiAlternates/MirrorMultiAlternate")
+    ] = ()
 
 
 class RoutingRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +120,7 @@ class RoutingRule(msgspec.Struct, frozen=True, kw_only=True):
     number: Annotated[int | None, Element("RuleNumber")] = None
     condition: Annotated[RoutingCondition | None, Element("Condition")] = None
     redirect: Annotated[RoutingRedirect | None, Element("Redirect")] = None
+    lua_script: Annotated[str | None, Element("LuaConfig/Script")] = None
 
 
 class IndexDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +206,41 @@ class DeleteBucketLogging(BucketRequest, frozen=True, kw_only=True):
     """Write no access logs."""
 
 
+class LogFields(msgspec.Struct, frozen=True, kw_only=True):
+    """Headers and parameters of requests that stand in access logs beside the usual."""
+
+    headers: Annotated[tuple[str, ...], Element("HeaderSet/header")] = ()
+    parameters: Annotated[tuple[str, ...], Element("ParamSet/parameter")] = ()
+
+
+class PutUserDefinedLogFieldsConfig(BucketRequest, frozen=True, kw_only=True):
+    """Decide what stands in access logs beside the usual."""
+
+    body: Annotated[LogFields, XmlBody("UserDefinedLogFieldsConfiguration")]
+
+
+class GetUserDefinedLogFieldsConfig(BucketRequest, frozen=True, kw_only=True):
+    """Ask what stands in access logs beside the usual."""
+
+
+class GetUserDefinedLogFieldsConfigResult(Result, frozen=True, kw_only=True):
+    """The configuration as it was put."""
+
+    body: Annotated[LogFields, XmlBody("UserDefinedLogFieldsConfiguration")]
+
+
+class DeleteUserDefinedLogFieldsConfig(BucketRequest, frozen=True, kw_only=True):
+    """Write the usual into access logs, and no more."""
+
+
+class IncrementalInventory(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of what changed since the last one."""
+
+    enabled: Annotated[bool | None, Element("IsEnabled")] = None
+    every_s: Annotated[int | None, Element("Schedule/Frequency")] = None
+    fields: Annotated[tuple[str, ...], Element("OptionalFields/Field")] = ()
+
+
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """A list of objects that is written from time to time."""
 
@@ -180,6 +266,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     frequency: Annotated[str | None, Element("Schedule/Frequency")] = None
     included_versions: Annotated[str | None, Element("IncludedObjectVersions")] = None
     fields: Annotated[tuple[str, ...], Element("OptionalFields/Field")] = ()
+    incremental: Annotated[IncrementalInventory | None, Element("IncrementalInventory")] = None
 
 
 class PutBucketInventory(BucketRequest, frozen=True, kw_only=True):
@@ -306,6 +393,14 @@ OPERATIONS = (
         get=GetBucketLogging,
         answer=GetBucketLoggingResult,
         delete=DeleteBucketLogging,
+    ),
+    *configuration_calls(
+        "UserDefinedLogFieldsConfig",
+        "userDefinedLogFieldsConfig",
+        put=PutUserDefinedLogFieldsConfig,
+        get=GetUserDefinedLogFieldsConfig,
+        answer=GetUserDefinedLogFieldsConfigResult,
+        delete=DeleteUserDefinedLogFieldsConfig,
     ),
     Operation(
         "PutBucketInventory",

@@ -148,6 +148,28 @@ class DeleteBucketEncryption(BucketRequest, frozen=True, kw_only=True):
     """Encrypt new objects only where they ask for it."""
 
 
+class ArchiveDirectRead(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether objects of the class Archive are read without restoring them first."""
+
+    enabled: Annotated[bool | None, Element("Enabled")] = None
+
+
+class PutBucketArchiveDirectRead(BucketRequest, frozen=True, kw_only=True):
+    """Decide whether archived objects are read without restoring them first."""
+
+    body: Annotated[ArchiveDirectRead, XmlBody("ArchiveDirectReadConfiguration")]
+
+
+class GetBucketArchiveDirectRead(BucketRequest, frozen=True, kw_only=True):
+    """Ask whether archived objects are read without restoring them first."""
+
+
+class GetBucketArchiveDirectReadResult(Result, frozen=True, kw_only=True):
+    """The configuration as it was put."""
+
+    body: Annotated[ArchiveDirectRead, XmlBody("ArchiveDirectReadConfiguration")]
+
+
 class RetentionPeriod(msgspec.Struct, frozen=True, kw_only=True):
     """For how many days an object can be neither changed nor removed."""
 
@@ -215,6 +237,13 @@ OPERATIONS = (
         get=GetBucketEncryption,
         answer=GetBucketEncryptionResult,
         delete=DeleteBucketEncryption,
+    ),
+    *configuration_calls(
+        "BucketArchiveDirectRead",
+        "bucketArchiveDirectRead",
+        put=PutBucketArchiveDirectRead,
+        get=GetBucketArchiveDirectRead,
+        answer=GetBucketArchiveDirectReadResult,
     ),
     Operation(
         "InitiateBucketWorm",

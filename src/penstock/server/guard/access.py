@@ -108,22 +108,23 @@ def authorize(ask: Ask) -> None:
         check_referer(ask.rules.referer, ask.request.headers.get("referer", ""))
     if caller.anonymous and bucket is None:
         raise _denied("Anonymous access is forbidden for this operation.", "0003-00000002")
-    if caller.policies or ask.rules.policy is not None:
-        allowed = _by_policy(ask)
-        if allowed:
-            return
+    allowed = (caller.policies or ask.rules.policy is not None) and _by_policy(ask)
     if bucket is None or (bucket.owner == caller.account and not caller.anonymous):
         return
-    if ask.rules.requester_pays and (
-        caller.anonymous or ask.request.headers.get("x-oss-request-payer", "").lower() != "requester"
-    ):
+    # Who is let in by a policy pays like everybody else.
+    if ask.rules.requester_pays and (caller.anonymous or not _agrees_to_pay(ask)):
         raise _denied("Access denied for requester pay bucket", "0003-00000703")
-    if not _open_by_list(ask, bucket):
+    if not allowed and not _open_by_list(ask, bucket):
         raise _denied(
             "You have no right to access this object because of bucket acl."
             if caller.anonymous
             else "The bucket you access does not belong to you."
         )
+
+
+def _agrees_to_pay(ask: Ask) -> bool:
+    in_url = (ask.query or {}).get("x-oss-request-payer") or ""
+    return "requester" in (in_url.lower(), ask.request.headers.get("x-oss-request-payer", "").lower())
 
 
 def check_referer(rule: Referer, referer: str) -> None:

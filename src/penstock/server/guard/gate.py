@@ -10,6 +10,7 @@ from typing import Final
 from penstock.protocol.error_table import fault
 from penstock.protocol.percent import Query
 from penstock.protocol.signature_v1 import check_v1, form_signature_v1, parse_v1
+from penstock.protocol.signature_v2 import check_v2, parse_v2
 from penstock.protocol.signature_v4 import check_v4, form_signature_v4, parse_v4
 from penstock.server.guard.accounts import Caller, User
 from penstock.server.guard.sts import Tokens
@@ -25,7 +26,7 @@ class Gate:
     Args:
         users: User by access key id, or only the secret of one who owns the server's account.
         region: The region that V4 signatures must name; None takes any.
-        tokens: The temporary keys that were issued.
+        tokens: Knows the temporary keys that were issued.
         owner: The server's account.
     """
 
@@ -60,18 +61,13 @@ class Gate:
             ServiceError: With the code that OSS gives.
         """
         v4 = parse_v4(query, headers)
-        v1 = parse_v1(query, headers) if v4 is None else None
-        presented = v4 or v1
+        v2 = parse_v2(query, headers) if v4 is None else None
+        v1 = parse_v1(query, headers) if v4 is None and v2 is None else None
+        presented = v4 or v2 or v1
         if presented is None:
             return Caller()
         user = self.users.get(presented.access_key_id)
-        temporary = self.tokens.find(presented.access_key_id) if user is None else None
-        if user is not None:
-            secret = user.secret
-        elif temporary is not None and presented.security_token:
-            secret = temporary.secret
-        else:
-            raise fault("InvalidAccessKeyId", OSSAccessKeyId=presented.access_key_id)
+        secret = self._secret(presented.access_key_id, user, presented.security_token or "")
         if v4 is not None:
             check_v4(
                 v4,
@@ -83,19 +79,16 @@ class Gate:
                 now=int(now_s),
                 region=self._region,
             )
+        elif v2 is not None:
+            check_v2(v2, secret, method=method, path=path, query=query, headers=headers, now=int(now_s))
         elif v1 is not None:
             check_v1(v1, secret, method=method, path=path, query=query, headers=headers, now=int(now_s))
         by_url = "authorization" not in headers
-        if temporary is None:
-            if presented.security_token:
-                raise fault("InvalidSecurityToken")
-            assert user is not None
-            return caller_of(presented.access_key_id, user, by_url=by_url)
-        if not hmac.compare_digest(presented.security_token or "", temporary.token):
+        if user is None:
+            return self._open(presented.access_key_id, presented.security_token or "", now_s, by_url=by_url)
+        if presented.security_token:
             raise fault("InvalidSecurityToken")
-        if temporary.expires_s <= now_s:
-            raise fault("SecurityTokenExpired")
-        return temporary.caller(by_url=by_url)
+        return caller_of(presented.access_key_id, user, by_url=by_url)
 
     def identify_form(self, fields: Mapping[str, str], now_s: float) -> Caller:
         """
@@ -113,11 +106,8 @@ class Gate:
         if not access_key_id:
             return Caller()
         user = self.users.get(access_key_id)
-        temporary = self.tokens.find(access_key_id) if user is None else None
         token = fields.get("x-oss-security-token", "")
-        if user is None and (temporary is None or not token):
-            raise fault("InvalidAccessKeyId", OSSAccessKeyId=access_key_id)
-        secret = user.secret if user is not None else temporary.secret if temporary is not None else ""
+        secret = self._secret(access_key_id, user, token)
         policy = fields.get("policy", "")
         if credential:
             given, wanted = (
@@ -130,12 +120,21 @@ class Gate:
             raise fault("SignatureDoesNotMatch", OSSAccessKeyId=access_key_id, SignatureProvided=given)
         if user is not None:
             return caller_of(access_key_id, user)
-        assert temporary is not None
-        if not hmac.compare_digest(token, temporary.token):
+        return self._open(access_key_id, token, now_s, by_url=False)
+
+    def _secret(self, access_key_id: str, user: User | None, token: str) -> str:
+        secret = user.secret if user is not None else self.tokens.secret_of(access_key_id) if token else None
+        if secret is None:
+            raise fault("InvalidAccessKeyId", OSSAccessKeyId=access_key_id)
+        return secret
+
+    def _open(self, access_key_id: str, token: str, now_s: float, *, by_url: bool) -> Caller:
+        temporary = self.tokens.open(access_key_id, token, self.users)
+        if temporary is None:
             raise fault("InvalidSecurityToken")
         if temporary.expires_s <= now_s:
             raise fault("SecurityTokenExpired")
-        return temporary.caller(by_url=False)
+        return temporary.caller(by_url=by_url)
 
 
 def filled_in(user: User, owner: str) -> User:

@@ -74,7 +74,8 @@ class Statement:
     def opens_to_everybody(self) -> bool:
         """Whether it allows something to whoever asks, from anywhere."""
         from_somewhere = any(key in ("acs:sourceip", "acs:sourcevpc") for _, key, _ in self.conditions)
-        return self.effect == "Allow" and "*" in (self.principals or ()) and not from_somewhere
+        named = self.principals is not None and "*" not in self.principals and not self.not_principals
+        return self.effect == "Allow" and not named and not from_somewhere
 
     def _names(self, principals: Sequence[str]) -> bool:
         if self.not_principals:
@@ -107,7 +108,8 @@ def read_policy(document: bytes, *, names_principals: bool = True) -> Policy:
 
     Args:
         document: JSON.
-        names_principals: True for the policy of a bucket, where every statement must say whom it is about.
+        names_principals: True for the policy of a bucket, whose statements say whom they are about. One that
+            does not say it is about everybody, as OSS shows by calling such a policy public.
 
     Raises:
         ServiceError: InvalidPolicyDocument.
@@ -116,7 +118,7 @@ def read_policy(document: bytes, *, names_principals: bool = True) -> Policy:
         raise _refused(f"it is larger than {MAX_POLICY_BYTES} bytes")
     try:
         read = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _refused("it is not JSON") from None
     if not isinstance(read, dict) or read.get("Version") != "1":
         raise _refused('its Version must be "1"')
@@ -143,8 +145,7 @@ def _statement(given: Any, names_principals: bool) -> Statement:
         given["Effect"],
         _texts(given.get("Action"), "Action"),
         _texts(given.get("NotAction"), "NotAction"),
-        # In the policy of a bucket, a statement that names nobody is about nobody.
-        _principals(given.get("Principal"), "Principal") if names_principals else None,
+        _principals(given["Principal"], "Principal") if "Principal" in given else None,
         _principals(given.get("NotPrincipal"), "NotPrincipal"),
         _texts(given.get("Resource"), "Resource"),
         _texts(given.get("NotResource"), "NotResource"),
@@ -185,8 +186,14 @@ def _conditions(given: Any) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 
 @lru_cache(maxsize=4096)
 def _pattern(text: str, ignore_case: bool = False) -> re.Pattern[str]:
-    pieces = {"*": ".*", "?": "."}
-    expression = "".join(pieces.get(sign) or re.escape(sign) for sign in text)
+    first, *others = (
+        "".join("." if sign == "?" else re.escape(sign) for sign in run) for run in text.split("*")
+    )
+    # The first place where a run fits is as good as any later one. Atomic groups never look for another:
+    # else a pattern of many stars would take for ever, and the server with it.
+    expression = (
+        first + "".join(f"(?>.*?{run})" for run in others[:-1]) + "".join(f".*{run}" for run in others[-1:])
+    )
     return re.compile(expression, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 

@@ -60,7 +60,7 @@ def read_post_policy(text: str) -> PostPolicy:
     """
     try:
         read = json.loads(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         raise _invalid("it is not JSON in base64") from None
     if not isinstance(read, dict) or not isinstance(read.get("conditions"), list):
         raise _invalid("it has no conditions")

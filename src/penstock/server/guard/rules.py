@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from penstock.protocol import xml
-from penstock.protocol.operations.access import Cors, PublicAccessBlock, Referer, RequestPayment
+from penstock.protocol.operations.access import Cors, Overwriting, PublicAccessBlock, Referer, RequestPayment
+from penstock.protocol.operations.object_worm import ObjectWorm
 from penstock.protocol.operations.publishing import Website
-from penstock.protocol.operations.retention import Encryption
+from penstock.protocol.operations.retention import ArchiveDirectRead, Encryption
 from penstock.server.guard.policy import Policy, read_policy
-from penstock.server.store.faults import ConfigMissing
+from penstock.server.store.faults import AccountConfigMissing, ConfigMissing
 from penstock.server.store.interface import Store
 from penstock.server.store.records import BucketRecord
 
 T = TypeVar("T")
 V = TypeVar("V", bound=msgspec.Struct)
+PUBLIC_ACCESS_BLOCK: Final = "publicAccessBlock"
 _MOST_BUCKETS = 10_000
 
 
@@ -38,7 +40,10 @@ class Rules:
     What is decided for a bucket; None where nothing is.
 
     Attributes:
-        block: True if public access is off.
+        object_worm: How single objects are retained.
+        overwrite: Which objects must not be overwritten.
+        block: True if public access is off, for the bucket or for all of its owner.
+        direct_read: True if objects of the class Archive are read without restoring them first.
         requester_pays: True if others than the owner must agree to pay.
     """
 
@@ -48,6 +53,9 @@ class Rules:
     website: Website | None = None
     encryption: Encryption | None = None
     worm: KeptWorm | None = None
+    object_worm: ObjectWorm | None = None
+    overwrite: Overwriting | None = None
+    direct_read: bool = False
     block: bool = False
     requester_pays: bool = False
 
@@ -57,41 +65,39 @@ NO_RULES = Rules()
 
 class RuleBook:
     """
-    Gives the rules of a bucket.
-
-    Nobody but this server writes to its store, so what was read once is right until it is forgotten.
+    Gives the rules of a bucket, and reads them again only when the bucket's revision says that they changed.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, tuple[int, Rules]] = {}
-        self._changes = 0
+        self._known: dict[str, tuple[tuple[int, int], Rules]] = {}
         self._lock = Lock()
 
     def of(self, bucket: BucketRecord) -> Rules:
-        """The rules of a bucket."""
+        """The rules of a bucket; at least as new as the record."""
+        moment = (bucket.created_ms, bucket.revision)
         known = self._known.get(bucket.name)
-        if known is not None and known[0] == bucket.created_ms:
+        if known is not None and known[0] == moment:
             return known[1]
-        changes = self._changes
-        rules = self._read(bucket.name)
+        rules = self._read(bucket.name, bucket.owner)
         with self._lock:
-            # What was read while somebody changed it may be old: it serves this once.
-            if changes == self._changes:
-                if len(self._known) >= _MOST_BUCKETS:
-                    self._known.clear()
-                self._known[bucket.name] = (bucket.created_ms, rules)
+            if len(self._known) >= _MOST_BUCKETS:
+                self._known.clear()
+            self._known[bucket.name] = (moment, rules)
         return rules
 
-    def forget(self, bucket: str) -> None:
-        """To be called after a configuration of a bucket, or the bucket, was written or removed."""
-        with self._lock:
-            self._changes += 1
-            self._known.pop(bucket, None)
+    def blocks_public(self, account: str) -> bool:
+        """Whether an account has public access to all of its buckets off."""
+        try:
+            kept = self._store.get_account_config(account, PUBLIC_ACCESS_BLOCK)
+        except AccountConfigMissing:
+            return False
+        return bool(read_document(PublicAccessBlock, kept).block)
 
-    def _read(self, bucket: str) -> Rules:
-        block = self._document(bucket, "publicAccessBlock", PublicAccessBlock)
+    def _read(self, bucket: str, owner: str) -> Rules:
+        block = self._document(bucket, PUBLIC_ACCESS_BLOCK, PublicAccessBlock)
         payment = self._document(bucket, "requestPayment", RequestPayment)
+        direct_read = self._document(bucket, "archiveDirectRead", ArchiveDirectRead)
         return Rules(
             cors=self._document(bucket, "cors", Cors),
             policy=self._kept(bucket, "policy", read_policy),
@@ -99,7 +105,10 @@ class RuleBook:
             website=self._document(bucket, "website", Website),
             encryption=self._document(bucket, "encryption", Encryption),
             worm=self._kept(bucket, "worm", lambda kept: msgspec.json.decode(kept, type=KeptWorm)),
-            block=block is not None and bool(block.block),
+            object_worm=self._document(bucket, "objectWorm", ObjectWorm),
+            overwrite=self._document(bucket, "overwriteConfig", Overwriting),
+            direct_read=direct_read is not None and bool(direct_read.enabled),
+            block=(block is not None and bool(block.block)) or self.blocks_public(owner),
             requester_pays=payment is not None and payment.payer == "Requester",
         )
 

@@ -2,8 +2,8 @@
 Temporary keys: AssumeRole, as the security token service of Alibaba Cloud answers it.
 
 A request is ``/?Action=AssumeRole&...`` signed by the rules of that service (HMAC-SHA1 over all
-parameters), and comes by GET or POST to the address of the server itself. What is issued is kept in memory
-and forgotten with the server.
+parameters), and comes by GET or POST to the address of the server itself. What is issued ends with the
+server at the latest.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Final
+
+import msgspec
+from msgspec import Struct
 
 from penstock.errors import InvalidInput, ServiceError
 from penstock.protocol import dates, percent
@@ -26,6 +28,10 @@ from penstock.server.guard.policy import Policy, read_policy
 LEAST_S: Final = 900
 MOST_S: Final = 43_200
 _DEFAULT_S: Final = 3_600
+_MOST_POLICY: Final = 2_048
+"""Characters of a policy; it travels with every request that is signed with the keys."""
+
+_ID_CUT: Final = len("STS.") + 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +50,75 @@ class Temporary:
         return Caller(self.access_key_id, self.account, (self.session,), self.policies, by_url)
 
 
+class _Content(Struct, frozen=True):
+    """What a token says, readable to whoever has it, and sealed."""
+
+    access_key_id: str
+    expires_s: int
+    user: str
+    session: str
+    policy: str | None
+
+
 class Tokens:
-    """Issues temporary keys and knows those that were issued."""
+    """
+    Issues temporary keys, and knows them again by what they say themselves.
 
-    def __init__(self) -> None:
-        self._issued: dict[str, Temporary] = {}
-        self._lock = Lock()
+    Nothing of them is kept, so all processes of a server know them that have the same seal.
 
-    def find(self, access_key_id: str) -> Temporary | None:
-        """The keys of this id, also after their time."""
-        return self._issued.get(access_key_id)
+    Args:
+        seal: Secret bytes; None for new ones.
+    """
 
-    def issue(
-        self, caller: Caller, session: str, duration_s: int, policy: Policy | None, now_s: float
-    ) -> Temporary:
-        """Make keys that may do what the caller may, and what the policy allows of it."""
-        policies = caller.policies if policy is None else (*caller.policies, policy)
-        made = Temporary(
-            access_key_id=f"STS.{secrets.token_hex(12)}",
-            secret=secrets.token_urlsafe(32),
-            token=secrets.token_urlsafe(96),
-            expires_s=int(now_s) + duration_s,
-            account=caller.account,
-            session=session,
-            policies=policies,
+    def __init__(self, seal: bytes | None = None) -> None:
+        self._seal = seal or secrets.token_bytes(32)
+
+    def secret_of(self, access_key_id: str) -> str | None:
+        """The secret to an id that was issued here, also after its time; None for any other id."""
+        if not hmac.compare_digest(access_key_id.encode(), self._sealed_id(access_key_id[:_ID_CUT]).encode()):
+            return None
+        return self._mac("secret", access_key_id.encode())
+
+    def open(self, access_key_id: str, token: str, users: Mapping[str, User]) -> Temporary | None:
+        """What a token says; None if it is not the one that was issued with this id, or its user is gone."""
+        text, _, mac = token.partition(".")
+        if not hmac.compare_digest(mac.encode(), self._mac("token", text.encode()).encode()):
+            return None
+        content = msgspec.json.decode(base64.urlsafe_b64decode(text), type=_Content)
+        user = users.get(content.user)
+        if content.access_key_id != access_key_id or user is None:
+            return None
+        policies = [user.policy] if user.policy else []
+        if content.policy is not None:
+            policies.append(read_policy(content.policy.encode(), names_principals=False))
+        return Temporary(
+            access_key_id=access_key_id,
+            secret=self._mac("secret", access_key_id.encode()),
+            token=token,
+            expires_s=content.expires_s,
+            account=user.account,
+            session=content.session,
+            policies=tuple(policies),
         )
-        with self._lock:
-            # Keys are remembered for a day beyond their end, to say that they have expired.
-            for old in [one for one in self._issued.values() if one.expires_s + 86_400 < now_s]:
-                del self._issued[old.access_key_id]
-            self._issued[made.access_key_id] = made
-        return made
+
+    def issue(self, user: str, session: str, *, expires_s: int, policy: str | None) -> tuple[str, str, str]:
+        """
+        Make an access key id, its secret and its token.
+
+        They may do what the user (an access key id) may, and what the text of a policy allows of it.
+        """
+        access_key_id = self._sealed_id(f"STS.{secrets.token_hex(8)}")
+        content = _Content(access_key_id, expires_s, user, session, policy)
+        text = base64.urlsafe_b64encode(msgspec.json.encode(content)).decode()
+        secret = self._mac("secret", access_key_id.encode())
+        return access_key_id, secret, f"{text}.{self._mac('token', text.encode())}"
+
+    def _sealed_id(self, beginning: str) -> str:
+        return beginning + hmac.digest(self._seal, b"id:" + beginning.encode(), "sha256").hex()[:8]
+
+    def _mac(self, purpose: str, data: bytes) -> str:
+        digest = hmac.digest(self._seal, purpose.encode() + b":" + data, "sha256")
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,35 +156,47 @@ def assume_role(
         method: GET or POST.
         parameters: Of the query, decoded.
         users: By access key id; their accounts are filled in.
-        tokens: Where the keys are kept.
+        tokens: Makes the keys.
     """
     try:
-        made = _made(method, parameters, users, tokens, now_s)
+        made = _wanted(method, parameters, users, now_s)
     except StsRefused as refused:
         content = {"RequestId": request_id, "Code": refused.code, "Message": refused.message}
         return _document(refused.status, "Error", content, parameters)
     session = made.session
+    access_key_id, secret, token = tokens.issue(
+        made.user, session, expires_s=made.expires_s, policy=made.policy
+    )
     issued: dict[str, object] = {
         "RequestId": request_id,
         "AssumedRoleUser": {"Arn": session, "AssumedRoleId": session.rpartition("/")[2]},
         "Credentials": {
-            "AccessKeyId": made.access_key_id,
-            "AccessKeySecret": made.secret,
-            "SecurityToken": made.token,
+            "AccessKeyId": access_key_id,
+            "AccessKeySecret": secret,
+            "SecurityToken": token,
             "Expiration": dates.to_iso(made.expires_s).replace(".000Z", "Z"),
         },
     }
     return _document(200, "AssumeRoleResponse", issued, parameters)
 
 
-def _made(
-    method: str, given: Mapping[str, str], users: Mapping[str, User], tokens: Tokens, now_s: float
-) -> Temporary:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A request for temporary keys that may be met; `user` is an access key id, `policy` a text."""
+
+    user: str
+    session: str
+    expires_s: int
+    policy: str | None
+
+
+def _wanted(method: str, given: Mapping[str, str], users: Mapping[str, User], now_s: float) -> _Wanted:
     access_key_id = given.get("AccessKeyId", "")
     user = users.get(access_key_id)
     if user is None:
         raise StsRefused(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
-    if not hmac.compare_digest(given.get("Signature", ""), signature(method, given, user.secret)):
+    wanted = signature(method, given, user.secret)
+    if not hmac.compare_digest(given.get("Signature", "").encode(), wanted.encode()):
         raise StsRefused(
             400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation."
         )
@@ -158,15 +214,16 @@ def _made(
         raise StsRefused(
             400, "InvalidParameter.DurationSeconds", f"DurationSeconds is {LEAST_S} to {MOST_S}."
         )
-    wanted = given.get("Policy")
-    try:
-        policy = read_policy(wanted.encode(), names_principals=False) if wanted else None
-    except ServiceError as error:
-        raise StsRefused(400, "InvalidParameter.PolicyGrammar", error.message) from error
-    caller = Caller(access_key_id, user.account, (), (user.policy,) if user.policy else ())
-    return tokens.issue(
-        caller, f"acs:sts::{user.account}:assumed-role/{name}/{session}", int(text), policy, now_s
-    )
+    policy = given.get("Policy") or None
+    if policy is not None:
+        if len(policy) > _MOST_POLICY:
+            raise StsRefused(400, "InvalidParameter.PolicyGrammar", "The policy is too long.")
+        try:
+            read_policy(policy.encode(), names_principals=False)
+        except ServiceError as error:
+            raise StsRefused(400, "InvalidParameter.PolicyGrammar", error.message) from error
+    role_session = f"acs:sts::{user.account}:assumed-role/{name}/{session}"
+    return _Wanted(access_key_id, role_session, int(now_s) + int(text), policy)
 
 
 def _check_time(text: str, now_s: float) -> None:

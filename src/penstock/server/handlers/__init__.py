@@ -6,11 +6,13 @@ What each call does: one function per operation, found by its request type.
 
 from penstock.server.call import BodyHandler, Handler
 from penstock.server.handlers import (
+    accounts,
     buckets,
     configurations,
     forms,
     listing,
     multipart,
+    object_worm,
     objects,
     offers,
     preflight,
@@ -27,10 +29,12 @@ HANDLERS: dict[type, Handler] = {
     **multipart.HANDLERS,
     **listing.HANDLERS,
     **buckets.HANDLERS,
+    **accounts.HANDLERS,
     **settings.HANDLERS,
     **versioning.HANDLERS,
     **configurations.HANDLERS,
     **worm.HANDLERS,
+    **object_worm.HANDLERS,
     **restoring.HANDLERS,
     **preflight.HANDLERS,
     **offers.HANDLERS,

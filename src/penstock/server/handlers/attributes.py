@@ -14,6 +14,8 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.limits import MAX_METADATA_BYTES
 from penstock.protocol.operations.headers import NewObjectHeaders, ObjectDescription
 from penstock.server.call import Call
+from penstock.server.handlers.object_worm import described as worm_described
+from penstock.server.handlers.object_worm import worm_of
 from penstock.server.handlers.restoring import restore_info
 from penstock.server.refusals import refusal_of_name
 from penstock.server.store.records import Attributes, ObjectKind, ObjectRecord
@@ -29,6 +31,9 @@ _DATA_ENCRYPTION = "x-oss-server-side-data-encryption"
 _DEFAULT_KMS_KEY = "7d1f4c1e-5b0f-5c6e-9a55-70656e73746f"
 """Id that is answered where KMS encrypts with a key that nobody named."""
 
+_CLIENT_ENCRYPTION = "client-side-encryption-"
+"""User metadata of those who encrypt before they send; without it nobody can read the object any more."""
+
 _VERSION_ID = re.compile(r"null|[A-Za-z0-9._]{32,}")
 
 
@@ -41,7 +46,7 @@ def attributes_of(call: Call[Any], asked: NewObjectHeaders) -> Attributes:
             metadata.
     """
     check_metadata(asked.metadata)
-    extra = _encryption_of(call, asked)
+    extra = {**_encryption_of(call, asked), **worm_of(call, asked)}
     return Attributes(
         content_type=asked.content_type or _DEFAULT_TYPE,
         cache_control=asked.cache_control,
@@ -110,6 +115,12 @@ def bucket_acl(given: str | None) -> str:
     return given or "private"
 
 
+def check_block(acl: str, *, blocked: bool) -> None:
+    """Refuse an access list that lets the public in, where public access is off."""
+    if blocked and acl.startswith("public"):
+        raise fault("AccessDenied", message="Put public acl is not allowed.", ec="0003-00000903")
+
+
 def no_such_acl(name: str, value: str) -> Exception:
     """The refusal of an access list that OSS does not know."""
     return fault(
@@ -170,6 +181,7 @@ def describe(record: ObjectRecord, now_s: float) -> ObjectDescription:
         version_id=record.version_id,
         restore=restore_info(kept, now_s),
         **encryption(kept),
+        **worm_described(kept),
     )
 
 
@@ -187,6 +199,32 @@ def encryption(kept: Attributes) -> dict[str, Any]:
         "server_side_encryption_key_id": kept.extra.get(_ENCRYPTION_KEY),
         "server_side_data_encryption": kept.extra.get(_DATA_ENCRYPTION),
     }
+
+
+def client_encryption(kept: Attributes) -> dict[str, Any]:
+    """What ListParts says of an upload whose sender encrypts."""
+
+    def said(name: str) -> str | None:
+        return kept.user_metadata.get(f"{_CLIENT_ENCRYPTION}{name}")
+
+    def size(name: str) -> int | None:
+        text = said(name) or ""
+        return int(text) if text.isascii() and text.isdecimal() else None
+
+    return {
+        "client_encryption_key": said("key"),
+        "client_encryption_start": said("start"),
+        "client_encryption_cipher": said("cek-alg"),
+        "client_encryption_wrap": said("wrap-alg"),
+        "client_encryption_data_bytes": size("data-size"),
+        "client_encryption_part_bytes": size("part-size"),
+    }
+
+
+def metadata_of_copy(source: Mapping[str, str], given: Mapping[str, str]) -> Mapping[str, str]:
+    """The user metadata that replaces that of a copied object; how its bytes are encrypted stays."""
+    kept = {name: value for name, value in source.items() if name.startswith(_CLIENT_ENCRYPTION)}
+    return {**kept, **given}
 
 
 def encryption_headers(kept: Attributes) -> dict[str, str]:

@@ -29,7 +29,7 @@ from penstock.protocol.operations.retention import Encryption
 from penstock.server.call import Call, Handler, Reply
 from penstock.server.guard.rules import write_document
 from penstock.server.handlers import validation
-from penstock.server.handlers.attributes import STORAGE_CLASSES, bucket_acl, moment
+from penstock.server.handlers.attributes import STORAGE_CLASSES, bucket_acl, check_block, moment
 from penstock.server.handlers.configurations import keep, kept_document
 from penstock.server.handlers.listing import page_size
 from penstock.server.store.faults import BucketExists
@@ -46,6 +46,7 @@ def put_bucket(call: Call[PutBucket]) -> Reply:
     if wanted.redundancy is not None and wanted.redundancy not in _REDUNDANCIES:
         raise fault("InvalidArgument", ArgumentName="DataRedundancyType", ArgumentValue=wanted.redundancy)
     acl = bucket_acl(asked.acl)
+    check_block(acl, blocked=call.service.rules.blocks_public(call.caller.account))
     encryption = None
     if asked.server_side_encryption is not None:
         wanted_encryption = Encryption(
@@ -81,6 +82,7 @@ def _put_again(call: Call[PutBucket], wanted: BucketConfiguration) -> None:
     """One's own bucket may be made again, as long as it does not have to become another."""
     asked = call.asked
     record = call.store.head_bucket(asked.bucket)
+    check_block(asked.acl or "", blocked=call.service.rules.of(record).block)
     if wanted.storage_class not in (None, record.storage_class) or wanted.redundancy not in (
         None,
         record.redundancy,
@@ -93,7 +95,6 @@ def _put_again(call: Call[PutBucket], wanted: BucketConfiguration) -> None:
 
 def delete_bucket(call: Call[DeleteBucket]) -> Result:
     call.store.delete_bucket(call.asked.bucket)
-    call.service.rules.forget(call.asked.bucket)
     return Result()
 
 
@@ -152,7 +153,8 @@ def get_bucket_stat(call: Call[GetBucketStat]) -> BucketStat:
         object_count=stat.object_count,
         upload_count=stat.upload_count,
         live_channel_count=0,
-        last_modified_at_s=int(call.service.clock()),
+        # When something was last counted; a bucket that holds nothing was never counted.
+        last_modified_at_s=int(call.service.clock()) if stat.object_count or stat.upload_count else 0,
         standard_storage_bytes=size.get("Standard", 0),
         standard_object_count=count.get("Standard", 0),
         infrequent_access_storage_bytes=size.get("IA", 0),
@@ -167,6 +169,7 @@ def get_bucket_stat(call: Call[GetBucketStat]) -> BucketStat:
         deep_cold_archive_storage_bytes=size.get("DeepColdArchive", 0),
         deep_cold_archive_real_storage_bytes=size.get("DeepColdArchive", 0),
         deep_cold_archive_object_count=count.get("DeepColdArchive", 0),
+        marker_count=stat.marker_count,
     )
 
 
@@ -187,18 +190,34 @@ def _page(call: Call[ListBuckets], limit: int) -> BucketPage:
             found.append(record)
         if page.next_marker is None:
             return BucketPage(buckets=tuple(found), next_marker=None)
-        if len(found) == limit and asked.tag_key is None and asked.resource_group_id is None:
+        filtered = (asked.tag_key, asked.tagging, asked.resource_group_id) != (None, None, None)
+        if len(found) == limit and not filtered:
             return BucketPage(buckets=tuple(found), next_marker=page.next_marker)
         marker = page.next_marker
 
 
 def _is_meant(call: Call[ListBuckets], record: BucketRecord) -> bool:
     asked = call.asked
+    if asked.tagging is not None and not wanted_tags(asked.tagging).items() <= record.tags.items():
+        return False
     if asked.tag_key is not None and record.tags.get(asked.tag_key) is None:
         return False
     if asked.tag_value is not None and record.tags.get(asked.tag_key or "") != asked.tag_value:
         return False
     return asked.resource_group_id is None or _group(call, record) == asked.resource_group_id
+
+
+def wanted_tags(text: str) -> dict[str, str]:
+    """
+    The tags of ``"name":"value","name":"value"``.
+
+    Raises:
+        ServiceError: InvalidArgument.
+    """
+    try:
+        return msgspec.json.decode(f"{{{text}}}", type=dict[str, str])
+    except msgspec.DecodeError:
+        raise fault("InvalidArgument", ArgumentName="tagging", ArgumentValue=text[:1024]) from None
 
 
 def _group(call: Call[Any], record: BucketRecord) -> str:

@@ -16,10 +16,11 @@ import msgspec
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import BucketRequest, Result
 from penstock.protocol.operations import access, publishing, retention
+from penstock.protocol.operations import object_worm as worm
 from penstock.server.call import Call, Handler, Reply
 from penstock.server.guard.policy import read_policy
 from penstock.server.guard.rules import read_document, write_document
-from penstock.server.handlers import lifecycle_rules, validation
+from penstock.server.handlers import lifecycle_rules, object_worm, validation
 from penstock.server.store.faults import ConfigMissing
 
 
@@ -135,6 +136,44 @@ CONFIGURATIONS = (
         publishing.DeleteBucketLogging,
     ),
     Kept(
+        "userDefinedLogFieldsConfig",
+        publishing.LogFields,
+        publishing.GetUserDefinedLogFieldsConfigResult,
+        publishing.PutUserDefinedLogFieldsConfig,
+        publishing.GetUserDefinedLogFieldsConfig,
+        validation.log_fields,
+        "NoSuchUserDefinedLogFieldsConfig",
+        publishing.DeleteUserDefinedLogFieldsConfig,
+    ),
+    Kept(
+        "overwriteConfig",
+        access.Overwriting,
+        access.GetBucketOverwriteConfigResult,
+        access.PutBucketOverwriteConfig,
+        access.GetBucketOverwriteConfig,
+        validation.overwriting,
+        "NoSuchBucketOverwriteConfig",
+        access.DeleteBucketOverwriteConfig,
+    ),
+    Kept(
+        "archiveDirectRead",
+        retention.ArchiveDirectRead,
+        retention.GetBucketArchiveDirectReadResult,
+        retention.PutBucketArchiveDirectRead,
+        retention.GetBucketArchiveDirectRead,
+        validation.archive_direct_read,
+        retention.ArchiveDirectRead(enabled=False),
+    ),
+    Kept(
+        "objectWorm",
+        worm.ObjectWorm,
+        worm.GetBucketObjectWormConfigurationResult,
+        worm.PutBucketObjectWormConfiguration,
+        worm.GetBucketObjectWormConfiguration,
+        object_worm.configuration,
+        "NoSuchWORMConfiguration",
+    ),
+    Kept(
         "transferAcceleration",
         publishing.TransferAcceleration,
         publishing.GetBucketTransferAccelerationResult,
@@ -205,13 +244,11 @@ def _delete(kept: Kept) -> Handler:
 def keep(call: Call[Any], bucket: str, name: str, value: bytes) -> None:
     """Keep a configuration; it holds from the next request on."""
     call.store.put_config(bucket, name, value)
-    call.service.rules.forget(bucket)
 
 
 def drop(call: Call[Any], bucket: str, name: str) -> None:
     """Remove a configuration, if it is there."""
     call.store.delete_config(bucket, name)
-    call.service.rules.forget(bucket)
 
 
 def put_policy(call: Call[access.PutBucketPolicy]) -> Result:
@@ -236,9 +273,8 @@ def delete_policy(call: Call[access.DeleteBucketPolicy]) -> Result:
 
 
 def get_policy_status(call: Call[access.GetBucketPolicyStatus]) -> access.PolicyStatus:
-    if call.rules.policy is None:
-        raise fault("NoSuchBucketPolicy", BucketName=call.asked.bucket)
-    return access.PolicyStatus(is_public=call.rules.policy.is_public)
+    policy = call.rules.policy
+    return access.PolicyStatus(is_public=policy is not None and policy.is_public)
 
 
 _INVENTORIES = "inventories"

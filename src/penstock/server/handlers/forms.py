@@ -16,8 +16,10 @@ from penstock.protocol.operations.objects import PutObject
 from penstock.server import callback
 from penstock.server.call import Acceptance, BodyHandler, Call, Reply
 from penstock.server.form import FormReader
+from penstock.server.guard.accounts import Caller
 from penstock.server.guard.post_policy import PostPolicy, read_post_policy
 from penstock.server.handlers.attributes import attributes_of, encryption_headers
+from penstock.server.handlers.overwriting import overwriting_forbidden
 from penstock.server.handlers.worm import check_overwrite
 from penstock.server.refusals import refusal_of_name
 from penstock.server.store.interface import StagedBlob
@@ -31,6 +33,7 @@ class _Upload:
     asked: PutObject | None = None
     policy: PostPolicy | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    caller: Caller = field(default_factory=Caller)
 
 
 def accept(call: Call[PostObject]) -> Acceptance:
@@ -55,7 +58,7 @@ def _begin(call: Call[PostObject], upload: _Upload, fields: Mapping[str, str]) -
         names.check_key(key)
     except InvalidInput as error:
         raise refusal_of_name("InvalidObjectName", error) from error
-    caller = call.admit(fields, bucket, key)
+    caller = upload.caller = call.admit(fields, bucket, key)
     if fields.get("policy"):
         upload.policy = read_post_policy(fields["policy"])
         upload.policy.check({**fields, "key": key}, bucket, call.service.clock())
@@ -79,9 +82,10 @@ def _store(
     if upload.policy is not None:
         upload.policy.check_size(staged.size_bytes)
     attributes = attributes_of(call, asked)
+    forbidden = overwriting_forbidden(call, asked.key, asked.forbid_overwrite, upload.caller)
     with check_overwrite(call, asked.key):
         record = call.store.put_object(
-            asked.bucket, asked.key, staged, attributes, forbid_overwrite=bool(asked.forbid_overwrite)
+            asked.bucket, asked.key, staged, attributes, forbid_overwrite=forbidden
         )
     headers = encryption_headers(attributes)
     wanted = callback.read(upload.fields.get("callback"), upload.fields.get("callback-var"))

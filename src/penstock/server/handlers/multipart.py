@@ -41,12 +41,14 @@ from penstock.server import callback
 from penstock.server.call import Acceptance, BodyHandler, Call, Handler, Reply
 from penstock.server.handlers.attributes import (
     attributes_of,
+    client_encryption,
     encryption_headers,
     moment,
     object_acl,
 )
 from penstock.server.handlers.conditions import check_conditions
 from penstock.server.handlers.listing import page_size, url_encoding
+from penstock.server.handlers.overwriting import overwriting_forbidden
 from penstock.server.handlers.ranges import source_range
 from penstock.server.handlers.restoring import readable
 from penstock.server.refusals import part_number_refused
@@ -59,7 +61,11 @@ def initiate(call: Call[InitiateMultipartUpload]) -> Reply:
     asked = call.asked
     encoding_type = url_encoding(asked.encoding_type)
     attributes = attributes_of(call, asked)
-    if asked.forbid_overwrite and call.bucket is not None and not call.bucket.versioning:
+    if (
+        overwriting_forbidden(call, asked.key, asked.forbid_overwrite)
+        and call.bucket is not None
+        and not call.bucket.versioning
+    ):
         _refuse_existing(call, asked.bucket, asked.key)
     upload = call.store.create_upload(asked.bucket, asked.key, attributes, sequential=asked.sequential)
     result = InitiateMultipartUploadResult(
@@ -133,7 +139,7 @@ def complete(call: Call[CompleteMultipartUpload]) -> Reply:
         asked.key,
         asked.upload_id,
         _listed_parts(asked),
-        forbid_overwrite=bool(asked.forbid_overwrite),
+        forbid_overwrite=overwriting_forbidden(call, asked.key, asked.forbid_overwrite),
     )
     if acl != "default":
         record = call.store.update_object(
@@ -157,14 +163,14 @@ def complete(call: Call[CompleteMultipartUpload]) -> Reply:
 
 def abort(call: Call[AbortMultipartUpload]) -> Result:
     """
-    Remove the upload, unless parts of it are arriving at this moment.
+    Remove the parts that are there, and the upload unless further parts are arriving at this moment.
 
     Such parts survive an abort in OSS, and with them the upload: whoever aborts has to look whether it is
-    gone, and ask again. Here all of its parts survive, which looks the same to whoever asks.
+    gone, and ask again.
     """
     asked = call.asked
     if call.service.arriving.any(asked.upload_id):
-        call.store.head_upload(asked.bucket, asked.key, asked.upload_id)
+        call.store.drop_parts(asked.bucket, asked.key, asked.upload_id)
     else:
         call.store.abort_upload(asked.bucket, asked.key, asked.upload_id)
     return Result()
@@ -189,6 +195,7 @@ def list_parts(call: Call[ListParts]) -> Reply:
         max_parts=limit,
         is_truncated=page.next_number is not None,
         storage_class=page.upload.attributes.storage_class,
+        **client_encryption(page.upload.attributes),
         parts=tuple(
             ListedPart(
                 number=part.number,
@@ -215,13 +222,15 @@ def list_uploads(call: Call[ListMultipartUploads]) -> ListMultipartUploadsResult
         upload_id_marker=asked.upload_id_marker or "",
         limit=max(limit, 1),
     )
+    uploads = page.uploads[:limit]
     return ListMultipartUploadsResult(
         encoding_type=encoding_type,
         bucket=asked.bucket,
         key_marker=asked.key_marker or "",
         upload_id_marker=asked.upload_id_marker or "",
-        next_key_marker=page.next_key_marker or "",
-        next_upload_id_marker=page.next_upload_id_marker,
+        # OSS names the last upload of every page, be there more or not.
+        next_key_marker=page.next_key_marker or (uploads[-1].key if uploads else ""),
+        next_upload_id_marker=page.next_upload_id_marker or (uploads[-1].upload_id if uploads else ""),
         delimiter=asked.delimiter or "",
         prefix=asked.prefix or "",
         max_uploads=limit,
@@ -233,7 +242,7 @@ def list_uploads(call: Call[ListMultipartUploads]) -> ListMultipartUploadsResult
                 storage_class=upload.attributes.storage_class,
                 initiated=moment(upload.initiated_ms),
             )
-            for upload in page.uploads[:limit]
+            for upload in uploads
         ),
         common_prefixes=tuple(CommonPrefix(prefix=prefix) for prefix in page.common_prefixes),
     )

@@ -25,12 +25,14 @@ from penstock.server.handlers.attributes import (
     attributes_of,
     check_version_id,
     encryption_headers,
+    metadata_of_copy,
     moment,
     object_acl,
     storage_class_of,
 )
 from penstock.server.handlers.conditions import check_conditions
 from penstock.server.handlers.listing import url_encoding
+from penstock.server.handlers.overwriting import overwriting_forbidden
 from penstock.server.handlers.restoring import readable
 from penstock.server.store.interface import StagedBlob
 from penstock.server.store.records import Attributes, CopySource, ObjectRecord
@@ -47,7 +49,11 @@ def put_object(call: Call[PutObject], staged: StagedBlob) -> Reply:
     attributes = attributes_of(call, asked)
     md5 = base64.b64encode(staged.md5).decode()
     record = call.store.put_object(
-        asked.bucket, asked.key, staged, attributes, forbid_overwrite=bool(asked.forbid_overwrite)
+        asked.bucket,
+        asked.key,
+        staged,
+        attributes,
+        forbid_overwrite=overwriting_forbidden(call, asked.key, asked.forbid_overwrite),
     )
     result = PutObjectResult(
         etag=record.etag, crc64=record.crc64, content_md5=md5, version_id=record.version_id
@@ -116,15 +122,17 @@ def copy_object(call: Call[CopyObject]) -> Reply:
                 "EntityTooLarge", ProposedSize=source.size_bytes, MaxSizeAllowed=MAX_SINGLE_COPY_BYTES
             )
         described = given if replace_metadata else source.attributes
-        kept_type = onto_itself and asked.content_type is None
         return Attributes(
-            content_type=source.attributes.content_type if kept_type else described.content_type,
+            # The type stays unless another is given, whatever else is replaced.
+            content_type=source.attributes.content_type
+            if asked.content_type is None
+            else described.content_type,
             cache_control=described.cache_control,
             content_disposition=described.content_disposition,
             content_encoding=described.content_encoding,
             content_language=described.content_language,
             expires=described.expires,
-            user_metadata=described.user_metadata,
+            user_metadata=metadata_of_copy(source.attributes.user_metadata, described.user_metadata),
             storage_class=storage_class_of(call, asked.storage_class),
             acl=object_acl(asked.acl),
             tags=given.tags if replace_tags else source.attributes.tags,
@@ -137,7 +145,7 @@ def copy_object(call: Call[CopyObject]) -> Reply:
         asked.bucket,
         asked.key,
         attributes,
-        forbid_overwrite=bool(asked.forbid_overwrite),
+        forbid_overwrite=overwriting_forbidden(call, asked.key, asked.forbid_overwrite),
     )
     result = CopyObjectResult(
         last_modified=moment(record.modified_ms),

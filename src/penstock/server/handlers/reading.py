@@ -11,6 +11,7 @@ from penstock.protocol.operations.headers import Conditions, ObjectDescription
 from penstock.protocol.operations.objects import GetObject, GetObjectMeta, HeadObject
 from penstock.server.call import Call, Handler, Reply
 from penstock.server.handlers.attributes import describe, moment
+from penstock.server.handlers.compression import compressed, compressible
 from penstock.server.handlers.conditions import check_conditions
 from penstock.server.handlers.ranges import wanted_range
 from penstock.server.handlers.restoring import readable
@@ -45,7 +46,8 @@ def get_object(call: Call[GetObject]) -> Reply:
     try:
         record = opened.record
         _check(asked, record)
-        if not readable(record.attributes, call.service.clock()):
+        direct = call.rules.direct_read and record.attributes.storage_class == "Archive"
+        if not direct and not readable(record.attributes, call.service.clock()):
             raise fault("InvalidObjectState")
         described = _described(call, record, link)
         strict = (asked.range_behavior or "").lower() == "standard"
@@ -55,6 +57,11 @@ def get_object(call: Call[GetObject]) -> Reply:
         if part is not None:
             changes["content_range"] = part.content_range(record.size_bytes)
             changes["content_md5"] = None
+        shown = msgspec.structs.replace(described, **overrides) if overrides else described
+        if part is None and call.http.takes_chunks and compressible(asked, shown):
+            reply = compressed(shown, opened, rate)
+            opened.close()
+            return reply
         result = msgspec.structs.replace(described, **changes)
         body = ObjectBody(opened, offset, length)
         small = body.read() if length <= SMALL_BYTES else None

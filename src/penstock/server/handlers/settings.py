@@ -34,14 +34,29 @@ from penstock.protocol.operations.settings import (
     VersionResult,
 )
 from penstock.server.call import Call, Handler
-from penstock.server.handlers.attributes import attributes_of, bucket_acl, object_acl, object_tags
+from penstock.server.handlers.attributes import (
+    attributes_of,
+    bucket_acl,
+    check_block,
+    object_acl,
+    object_tags,
+)
+from penstock.server.handlers.overwriting import overwriting_forbidden
 from penstock.server.refusals import refusal_of_name
-from penstock.server.store.records import ObjectKind
+from penstock.server.store.faults import BucketExists
+from penstock.server.store.records import BucketRecord, ObjectKind
 
 
 def put_bucket_acl(call: Call[PutBucketAcl]) -> Result:
     acl = bucket_acl(call.asked.acl)
-    _check_block(call, acl)
+    rules = call.service.rules
+    check_block(acl, blocked=call.rules.block if call.bucket else rules.blocks_public(call.owner))
+    if call.bucket is None:
+        try:
+            call.store.create_bucket(_new_bucket(call, acl))
+        except BucketExists as existing:
+            if existing.owner != call.caller.account:
+                raise
     call.store.update_bucket(call.asked.bucket, lambda kept: msgspec.structs.replace(kept, acl=acl))
     return Result()
 
@@ -52,7 +67,7 @@ def get_bucket_acl(call: Call[GetBucketAcl]) -> AccessControl:
 
 def put_object_acl(call: Call[PutObjectAcl]) -> VersionResult:
     asked, acl = call.asked, object_acl(call.asked.acl)
-    _check_block(call, acl)
+    check_block(acl, blocked=call.rules.block)
     record = call.store.update_object(
         asked.bucket, asked.key, lambda kept: msgspec.structs.replace(kept, acl=acl), asked.version_id
     )
@@ -112,7 +127,7 @@ def put_symlink(call: Call[PutSymlink]) -> StoredResult:
         asked.key,
         asked.target,
         attributes_of(call, asked),
-        forbid_overwrite=bool(asked.forbid_overwrite),
+        forbid_overwrite=overwriting_forbidden(call, asked.key, asked.forbid_overwrite),
     )
     return StoredResult(etag=record.etag, version_id=record.version_id)
 
@@ -127,9 +142,17 @@ def get_symlink(call: Call[GetSymlink]) -> Symlink:
     )
 
 
-def _check_block(call: Call[Any], acl: str) -> None:
-    if call.rules.block and acl.startswith("public"):
-        raise fault("AccessDenied", message="Put public acl is not allowed.", ec="0003-00000903")
+def _new_bucket(call: Call[PutBucketAcl], acl: str) -> BucketRecord:
+    """OSS makes the bucket that an access list is put on, if it is not there."""
+    return BucketRecord(
+        name=call.asked.bucket,
+        owner=call.caller.account,
+        region=call.service.region,
+        acl=acl,
+        storage_class="Standard",
+        redundancy="LRS",
+        created_ms=0,
+    )
 
 
 def _owner(call: Call[Any]) -> Owner:

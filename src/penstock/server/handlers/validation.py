@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from penstock.protocol.error_table import fault
 from penstock.protocol.operations.access import (
     Cors,
     HttpsConfiguration,
+    Overwriting,
     PublicAccessBlock,
     Referer,
     Referers,
@@ -20,18 +22,22 @@ from penstock.protocol.operations.access import (
 from penstock.protocol.operations.publishing import (
     AccessMonitor,
     Inventory,
+    LogFields,
     Logging,
     ResourceGroup,
+    RoutingRule,
+    RoutingRules,
     TransferAcceleration,
     Website,
 )
-from penstock.protocol.operations.retention import Encryption
+from penstock.protocol.operations.retention import ArchiveDirectRead, Encryption
 from penstock.server.call import Call
 from penstock.server.handlers.attributes import ENCRYPTIONS
 from penstock.server.store.faults import BucketMissing
 
 MOST_CORS_RULES = 20
 MOST_INVENTORIES = 1000
+MOST_OVERWRITE_RULES = 100
 INVENTORY_PAGE = 100
 MOST_PREFIX = 255
 _CORS_METHODS = frozenset({"GET", "PUT", "DELETE", "POST", "HEAD"})
@@ -53,7 +59,11 @@ def cors(_: Call[Any], given: Cors) -> Cors:
             raise malformed("ExposeHeader has no *")
         if rule.max_age_s is not None and not 0 <= rule.max_age_s <= 999_999_999:
             raise fault("InvalidArgument", ArgumentName="MaxAgeSeconds", ArgumentValue=rule.max_age_s)
-    return given if given.response_vary is not None else msgspec.structs.replace(given, response_vary=False)
+    rules = tuple(
+        msgspec.structs.replace(rule, allowed_headers=tuple(name.lower() for name in rule.allowed_headers))
+        for rule in given.rules
+    )
+    return msgspec.structs.replace(given, rules=rules, response_vary=bool(given.response_vary))
 
 
 def referer(_: Call[Any], given: Referer) -> Referer:
@@ -119,7 +129,20 @@ def website(_: Call[Any], given: Website) -> Website:
     for rule in given.routing.rules if given.routing is not None else ():
         if rule.number is None or rule.number < 1 or rule.redirect is None:
             raise malformed("a routing rule needs RuleNumber and Redirect")
-    return given
+    if given.routing is None:
+        return given
+    return msgspec.structs.replace(
+        given, routing=RoutingRules(rules=tuple(map(_completed_rule, given.routing.rules)))
+    )
+
+
+def _completed_rule(rule: RoutingRule) -> RoutingRule:
+    """OSS has one answer to whether a mirror gets the query, and shows it in both places."""
+    redirect = rule.redirect
+    if redirect is None or redirect.redirect_type != "Mirror":
+        return rule
+    completed = msgspec.structs.replace(redirect, pass_query=redirect.mirror_pass_query)
+    return msgspec.structs.replace(rule, redirect=completed)
 
 
 def logging(call: Call[Any], given: Logging) -> Logging:
@@ -150,6 +173,30 @@ def inventory(inventory_id: str, given: Inventory) -> Inventory:
         return given
     classes = ",".join(sorted(given.storage_class.split(",")))
     return msgspec.structs.replace(given, storage_class=classes)
+
+
+def log_fields(_: Call[Any], given: LogFields) -> LogFields:
+    return given
+
+
+def overwriting(_: Call[Any], given: Overwriting) -> Overwriting:
+    if len(given.rules) > MOST_OVERWRITE_RULES:
+        raise malformed(f"at most {MOST_OVERWRITE_RULES} rules are allowed")
+    for rule in given.rules:
+        if rule.action != "forbid":
+            raise malformed("Action is forbid")
+    named = tuple(
+        rule if rule.id else msgspec.structs.replace(rule, id=str(uuid.uuid4())) for rule in given.rules
+    )
+    if len({rule.id for rule in named}) != len(named):
+        raise malformed("two rules have the same ID")
+    return Overwriting(rules=named)
+
+
+def archive_direct_read(_: Call[Any], given: ArchiveDirectRead) -> ArchiveDirectRead:
+    if given.enabled is None:
+        raise malformed("Enabled is missing")
+    return given
 
 
 def transfer_acceleration(_: Call[Any], given: TransferAcceleration) -> TransferAcceleration:

@@ -29,6 +29,8 @@ def put_versioning(call: Call[PutBucketVersioning]) -> Result:
     status = call.asked.body.status
     if status not in ("Enabled", "Suspended"):
         raise fault("MalformedXML", ErrorDetail="Status is Enabled or Suspended")
+    if status == "Suspended" and call.rules.object_worm is not None:
+        raise fault("InvalidWORMConfiguration", message="Single objects are retained: versions must stay on.")
     call.store.update_bucket(call.asked.bucket, lambda kept: msgspec.structs.replace(kept, versioning=status))
     return Result()
 

@@ -38,6 +38,7 @@ from penstock.protocol.operations.settings import PutSymlink
 from penstock.server.call import Call, Handler
 from penstock.server.guard.rules import KeptWorm
 from penstock.server.handlers.configurations import drop, keep
+from penstock.server.handlers.object_worm import check_removal
 from penstock.server.store.faults import ConfigMissing, KeyMissing, VersionIsMarker, VersionMissing
 
 MOST_DAYS = 25_550
@@ -48,17 +49,17 @@ _OVERWRITING = (PutObject, AppendObject, CopyObject, CompleteMultipartUpload, Pu
 @contextmanager
 def retained(call: Call[Any]) -> Iterator[None]:
     """
-    Hold what a retention policy says while a call is carried out.
+    Hold what a retention policy, or the retention of an object, says while a call is carried out.
 
-    Buckets without one cost nothing. With one, writes go one after the other, so that nothing that is
+    Buckets without either cost nothing. With one, writes go one after the other, so that nothing that is
     written between the look and the removal is lost.
 
     Raises:
         ServiceError: FileImmutable.
     """
-    worm = call.rules.worm
-    touched = _touched(call) if worm is not None else []
-    if worm is None or not touched or not in_force(worm, call.service.clock()):
+    worm = call.rules.worm if call.rules.worm and in_force(call.rules.worm, call.service.clock()) else None
+    touched = _touched(call) if worm is not None or call.rules.object_worm is not None else []
+    if not touched:
         yield
         return
     with call.service.in_turn:
@@ -102,18 +103,21 @@ def _touched(call: Call[Any]) -> list[tuple[str, str | None]]:
     return [one for one in named if one[1] is not None or appends or not versioned]
 
 
-def _check(call: Call[Any], worm: KeptWorm, key: str, version_id: str | None) -> None:
+def _check(call: Call[Any], worm: KeptWorm | None, key: str, version_id: str | None) -> None:
     try:
         record = call.store.head_object(call.asked.bucket, key, version_id)
     except (KeyMissing, VersionMissing, VersionIsMarker):
         return
-    if record.modified_ms / 1000 + worm.days * _DAY_S > call.service.clock():
+    check_removal(call, record)
+    if worm is not None and record.modified_ms / 1000 + worm.days * _DAY_S > call.service.clock():
         raise fault("FileImmutable", Key=key)
 
 
 def initiate(call: Call[InitiateBucketWorm]) -> InitiateBucketWormResult:
     days = _days(call.asked.body.days)
     now_s = call.service.clock()
+    if call.rules.object_worm is not None:
+        raise fault("InvalidWORMConfiguration", message="Single objects of the bucket are retained.")
     with call.service.in_turn:
         known = _kept(call)
         if known is not None and in_force(known, now_s):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from penstock.server.http.chunked import ChunkedDecoder
 
+_MOST_PIECES = 32
+"""More are joined: each costs whoever stores it a call of the system."""
+
 
 class BodyReader:
     """Finds the body in what arrives: by its length, or by its chunks."""
@@ -17,9 +20,13 @@ class BodyReader:
         return self._chunks.done if self._chunks else self._left == 0
 
     def feed(self, data: memoryview) -> tuple[list[memoryview], int]:
-        """Pieces of the body within ``data``, and how much of it belongs to this request."""
+        """
+        Pieces of the body within ``data``, and how much of it was taken: what belongs to this request, or
+        less, if the pieces are many; then the rest is fed again.
+        """
         if self._chunks is not None:
-            return self._chunks.feed(data)
+            pieces, size = self._chunks.feed(data)
+            return (pieces if len(pieces) <= _MOST_PIECES else [memoryview(b"".join(pieces))]), size
         assert self._left is not None
         piece = data[: self._left]
         self._left -= len(piece)

@@ -10,7 +10,15 @@ MAX_LINE_BYTES = 1024
 
 MAX_TRAILER_BYTES = 16 * 1024
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+MAX_EXTENSION_BYTES = 16 * 1024
+"""All extensions of a body together; no client of OSS sends any, and they mean nothing here."""
+
+MAX_LINES_AT_ONCE = 1024
+"""So many lines between chunks are read in one go: chunks of one byte must not hold up everybody else."""
+
+_WINDOW_BYTES = 64
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})([ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 class ChunksInvalid(Exception):
@@ -38,6 +46,7 @@ class ChunkedDecoder:
         self._left = 0
         self._line = bytearray()
         self._trailer_bytes = 0
+        self._extension_bytes = 0
 
     @property
     def done(self) -> bool:
@@ -48,14 +57,15 @@ class ChunkedDecoder:
         Take what arrived.
 
         Returns:
-            The views of body bytes within ``data``, and how many bytes of it belong to this body.
+            The views of body bytes within ``data``, and how many bytes of it were taken: all that belong to
+            this body, or fewer if it has many small chunks. Then it is fed the rest again.
 
         Raises:
             ChunksInvalid: Something is where no chunk can begin or end.
         """
         pieces: list[memoryview] = []
-        at = 0
-        while at < len(data) and self._state is not _State.DONE:
+        at = lines = 0
+        while at < len(data) and lines < MAX_LINES_AT_ONCE and self._state is not _State.DONE:
             if self._state is _State.DATA:
                 piece = data[at : at + self._left]
                 pieces.append(piece)
@@ -64,6 +74,7 @@ class ChunkedDecoder:
                 if self._left == 0:
                     self._state = _State.DATA_END
                 continue
+            lines += 1
             line, at = self._take_line(data, at)
             if line is not None:
                 self._end_of_line(line)
@@ -71,7 +82,7 @@ class ChunkedDecoder:
 
     def _take_line(self, data: memoryview, at: int) -> tuple[bytes | None, int]:
         """The line that ends in ``data``, without its CRLF, or None if more must come."""
-        window = bytes(data[at : at + MAX_LINE_BYTES + 2 - len(self._line)])
+        window = bytes(data[at : at + min(_WINDOW_BYTES, MAX_LINE_BYTES + 2 - len(self._line))])
         newline = window.find(b"\n")
         taken = len(window) if newline < 0 else newline + 1
         self._line += window[:taken]
@@ -90,6 +101,9 @@ class ChunkedDecoder:
             found = _SIZE.fullmatch(line)
             if found is None:
                 raise ChunksInvalid(f"{line[:40]!r} is not the size of a chunk")
+            self._extension_bytes += len(found[2] or b"")
+            if self._extension_bytes > MAX_EXTENSION_BYTES:
+                raise ChunksInvalid("the extensions of the chunks are too long")
             self._left = int(found[1], 16)
             self._state = _State.DATA if self._left else _State.TRAILER
         elif self._state is _State.DATA_END:
@@ -102,3 +116,5 @@ class ChunkedDecoder:
                 raise ChunksInvalid("the trailers after the body are too long")
             if not line:
                 self._state = _State.DONE
+            elif _TRAILER.fullmatch(line) is None:
+                raise ChunksInvalid(f"{line[:40]!r} is not a trailer")

@@ -2,12 +2,13 @@
 Reads the head of a request and says how its body will end. No I/O.
 
 OSS clients in use send both ``Transfer-Encoding: chunked`` and ``Content-Length`` on every upload; then
-the chunks count and the connection is not used again, so that nobody between can be confused by it.
-Everything else that is doubtful is refused.
+the chunks count and the connection is not used again, so that nobody between can be confused by it; where
+even that is too much, both together are refused. Everything else that is doubtful is refused always.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import httptools
@@ -16,6 +17,9 @@ MAX_HEAD_BYTES = 64 * 1024
 """Request line and headers; OSS allows 8 KiB of user metadata beside the signature and the rest."""
 
 END = b"\r\n\r\n"
+
+_ONCE = frozenset({"content-length", "transfer-encoding", "host", "authorization", "expect"})
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 
 class HeadInvalid(Exception):
@@ -32,6 +36,7 @@ class Head:
         body_bytes: Length of the body; None if it comes in chunks.
         keep_alive: False if the connection ends with the answer.
         expects_continue: True if the client waits for ``100 Continue`` before it sends the body.
+        takes_chunks: False if the client knows no chunks (HTTP/1.0).
     """
 
     method: str
@@ -41,6 +46,7 @@ class Head:
     body_bytes: int | None
     keep_alive: bool
     expects_continue: bool
+    takes_chunks: bool = True
 
 
 class _Collector:
@@ -59,13 +65,20 @@ class _Collector:
         self.complete = True
 
 
-def read_head(data: bytes) -> Head:
+def read_head(data: bytes, *, strict_framing: bool = False) -> Head:
     """
     The head that these bytes are, up to and with the empty line.
 
+    Args:
+        data: As they came.
+        strict_framing: Refuse a length beside chunks, which some clients of OSS send.
+
     Raises:
-        HeadInvalid: Not HTTP/1, or the end of the body is in doubt.
+        HeadInvalid: Not HTTP/1, or the end of the body or what is asked for is in doubt.
     """
+    if data[:1] in (b"\r", b"\n"):
+        # The parser would pass over any number of them.
+        raise HeadInvalid("not a request of HTTP/1.1: it begins with the end of a line")
     collector = _Collector()
     parser = httptools.HttpRequestParser(collector)
     parser.set_dangerous_leniencies(lenient_chunked_length=True)
@@ -79,24 +92,35 @@ def read_head(data: bytes) -> Head:
     if not collector.complete:
         raise HeadInvalid("not a request of HTTP/1.1: the head ends early")
     headers = _join(collector.headers)
-    path, _, query = _text(collector.url).partition("?")
-    body_bytes, both = _framing(headers)
     version = parser.get_http_version()
     if version not in ("1.0", "1.1"):
-        raise HeadInvalid(f"HTTP/{version} is not spoken here")
+        raise HeadInvalid(f"a request of HTTP/{version}, which is not spoken here")
+    if version == "1.0" and "transfer-encoding" in headers:
+        raise HeadInvalid("a request of HTTP/1.0 in chunks, which it does not know")
     if version == "1.1" and "host" not in headers:
-        raise HeadInvalid("there is no Host header")
+        raise HeadInvalid("a request without a Host header")
+    host = headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise HeadInvalid(f"a request to {host[:80]!r}, which is not a host")
+    body_bytes, both = _framing(headers)
+    if both and strict_framing:
+        raise HeadInvalid("a request with both Content-Length and Transfer-Encoding")
+    expects = headers.get("expect")
+    if expects is not None and expects.lower() != "100-continue":
+        raise HeadInvalid(f"a request that expects {expects[:40]!r}; only 100-continue is understood")
+    path, _, query = _origin_form(_text(collector.url), host).partition("?")
     keep_alive = "close" not in headers.get("connection", "").lower() and not both
     if version == "1.0":
         keep_alive = keep_alive and "keep-alive" in headers.get("connection", "").lower()
     return Head(
         method=parser.get_method().decode("ascii"),
-        path=_origin_form(path),
+        path=path,
         query=query,
         headers=headers,
         body_bytes=body_bytes,
         keep_alive=keep_alive,
-        expects_continue=version == "1.1" and headers.get("expect", "").lower() == "100-continue",
+        expects_continue=version == "1.1" and expects is not None,
+        takes_chunks=version == "1.1",
     )
 
 
@@ -113,8 +137,8 @@ def _join(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), _text(raw_value).strip(" \t")
         if name not in headers:
             headers[name] = value
-        elif name in ("content-length", "transfer-encoding", "host", "authorization"):
-            raise HeadInvalid(f"the header {name} is there twice")
+        elif name in _ONCE:
+            raise HeadInvalid(f"a request with two headers {name}")
         else:
             headers[name] = f"{headers[name]}, {value}"
     return headers
@@ -125,17 +149,26 @@ def _framing(headers: dict[str, str]) -> tuple[int | None, bool]:
     encoding = headers.get("transfer-encoding")
     length = headers.get("content-length")
     if length is not None and not (length.isascii() and length.isdecimal() and len(length) < 19):
-        raise HeadInvalid(f"Content-Length is {length[:40]!r}")
+        raise HeadInvalid(f"a request whose Content-Length is {length[:40]!r}")
     if encoding is not None:
-        if encoding.lower() != "chunked":
-            raise HeadInvalid(f"Transfer-Encoding is {encoding[:40]!r}; only chunked is understood")
+        # Beyond ASCII there are other letters whose lower case is a plain one.
+        if not encoding.isascii() or encoding.lower() != "chunked":
+            raise HeadInvalid(f"a request in the encoding {encoding[:40]!r}; only chunked is understood")
         return None, length is not None
     return int(length or 0), False
 
 
-def _origin_form(path: str) -> str:
-    # A client that takes this server for a proxy sends the whole URL.
-    scheme, separator, rest = path.partition("://")
-    if separator and scheme.lower() in ("http", "https"):
-        return "/" + rest.partition("/")[2]
-    return path
+def _origin_form(target: str, host: str) -> str:
+    """The target as it is without a proxy: path and query."""
+    if not target.startswith("/"):
+        # A client that takes this server for a proxy sends the whole URL. Were its host another one than in
+        # the header, whoever stands between might have judged the one, and the other be served.
+        scheme, separator, rest = target.partition("://")
+        authority = re.split("[/?]", rest, maxsplit=1)[0]
+        if not separator or scheme.lower() not in ("http", "https") or authority.lower() != host.lower():
+            raise HeadInvalid(f"a request for {target[:80]!r}, which is no path here")
+        target = rest[len(authority) :]
+        target = target if target.startswith("/") else f"/{target}"
+    if "#" in target:
+        raise HeadInvalid("a request for a fragment of something")
+    return target

@@ -20,6 +20,7 @@ class Request:
         peer: IP address of the other side.
         received_at_s: Unix time at which the head was complete.
         secure: True if it came over TLS.
+        takes_chunks: False if the answer must not come in chunks (HTTP/1.0).
     """
 
     method: str
@@ -30,6 +31,7 @@ class Request:
     peer: str = "127.0.0.1"
     received_at_s: float = 0.0
     secure: bool = False
+    takes_chunks: bool = True
 
     @property
     def length_given(self) -> bool:

@@ -60,6 +60,7 @@ class Response:
         body: Bytes, an object's bytes, or None for an answer that has none.
         close: True if nothing more may be read from this connection.
         bytes_per_s: Speed limit that the caller asked for, or None.
+        chunked: True if the body, which is bytes then, is sent in chunks, without its length.
     """
 
     status: int
@@ -67,6 +68,7 @@ class Response:
     body: bytes | ObjectBody | None = None
     close: bool = False
     bytes_per_s: float | None = None
+    chunked: bool = False
     about: About = UNKNOWN
 
     def discard(self) -> None:

@@ -8,12 +8,14 @@ import os
 from penstock.server.http.response import ObjectBody, Response
 from penstock.server.http.stream import Stream, StreamLost, StreamStalled
 from penstock.server.http.traffic import Pace
-from penstock.server.http.wire import response_head
+from penstock.server.http.wire import framed, response_head
 from penstock.server.http.workers import Workers
 from penstock.server.store.interface import Segment
 
-_SENDFILE_BYTES = 4 * 1024 * 1024
-"""At most so much between two looks at the clock."""
+MOST_AT_ONCE_BYTES = 4 * 1024 * 1024
+FIRST_AT_ONCE_BYTES = 1024 * 1024
+LEAST_AT_ONCE_BYTES = 64 * 1024
+"""So much goes to the kernel between two looks at the clock: less to those who take it slowly."""
 
 _READ_BYTES = 256 * 1024
 _PACED_BYTES = 32 * 1024
@@ -36,6 +38,7 @@ class Sender:
         self._patience_s = patience_s
         self._secure = secure
         self._loop = asyncio.get_running_loop()
+        self._at_once_bytes = FIRST_AT_ONCE_BYTES
 
     async def send(self, response: Response, *, keep_alive: bool) -> None:
         """
@@ -45,7 +48,7 @@ class Sender:
             StreamLost, StreamStalled, OSError: It did not get through, and the connection is of no use.
         """
         head = response_head(response, keep_alive=keep_alive)
-        body = response.body
+        body = framed(response)
         if isinstance(body, ObjectBody):
             self._stream.write(head)
             try:
@@ -61,7 +64,7 @@ class Sender:
 
     async def send_only(self, response: Response, most_bytes: int) -> None:
         """Send the beginning of an answer."""
-        body = response.body
+        body = framed(response)
         if isinstance(body, ObjectBody):
             whole = await self._workers.run(body.read)
             await self._workers.run(body.close)
@@ -90,7 +93,8 @@ class Sender:
             if transport.is_closing():
                 raise StreamLost
             assert segment.file is not None
-            count = min(_SENDFILE_BYTES, end - at)
+            count = min(self._at_once_bytes, end - at)
+            began = self._loop.time()
             try:
                 async with asyncio.timeout(2 * self._patience_s):
                     sent = await self._loop.sendfile(transport, segment.file, at, count, fallback=False)
@@ -102,6 +106,14 @@ class Sender:
             if sent == 0:
                 raise StreamLost
             at += sent
+            self._adapt(self._loop.time() - began)
+
+    def _adapt(self, lasted_s: float) -> None:
+        """Keeps what goes out at once to what the other side takes well before it would be given up."""
+        if lasted_s > self._patience_s / 8:
+            self._at_once_bytes = max(self._at_once_bytes // 4, LEAST_AT_ONCE_BYTES)
+        elif lasted_s < self._patience_s / 64:
+            self._at_once_bytes = min(self._at_once_bytes * 2, MOST_AT_ONCE_BYTES)
 
     async def _send_read(self, segment: Segment, pace: Pace | None) -> None:
         assert segment.file is not None

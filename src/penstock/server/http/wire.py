@@ -25,10 +25,21 @@ def response_head(response: Response, *, keep_alive: bool) -> bytes:
         if not value.isprintable():
             value = _UNSAFE.sub(" ", value)
         lines.append(f"{_spelled(name)}: {value}\r\n")
-    if response.status not in _BODILESS and "content-length" not in headers:
+    if response.chunked:
+        lines.append("Transfer-Encoding: chunked\r\n")
+    elif response.status not in _BODILESS and "content-length" not in headers:
         lines.append(f"Content-Length: {body_bytes(response)}\r\n")
     lines.append("Connection: keep-alive\r\n\r\n" if keep_alive else "Connection: close\r\n\r\n")
     return "".join(lines).encode("utf-8", "replace")
+
+
+def framed(response: Response) -> bytes | ObjectBody | None:
+    """The body as it goes over the wire."""
+    body = response.body
+    if not response.chunked or isinstance(body, ObjectBody):
+        return body
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return chunk + b"0\r\n\r\n"
 
 
 def body_bytes(response: Response) -> int:

@@ -17,7 +17,7 @@ local disk. Every call blocks and may come from any thread.
     buckets            create_bucket head_bucket update_bucket delete_bucket list_buckets stat_bucket
                        get_config put_config delete_config: bytes by name
     lifecycle          expire_objects expire_versions remove_lone_markers abort_uploads -> how many
-    upkeep             LocalStore.open, close, collect_garbage, sweep_orphans
+    upkeep             LocalStore.open, join, close, collect_garbage, sweep_orphans
                        LocalStore.check, repair, backup -> CheckReport, RepairReport, BackupReport
 
 What it refuses is a `StoreFault` (see `penstock.server.store.faults`) and changed nothing; a disk that
@@ -26,6 +26,8 @@ fails is a `penstock.errors.StoreError`.
 The data directory::
 
     lock                                says which process has it
+    members/                            one file for each process that uses it at the moment
+    turn.next, turn.now                 whose turn it is to write
     metadata.sqlite3 (-wal, -shm)       buckets, objects, uploads, small bodies
     staging/                            bytes still coming in; emptied at every start
     blobs/01922/f3/01922f3a...          everything else, one file for each put or part, by time
@@ -36,6 +38,7 @@ of the file, flush of its directory, commit. Removing goes the other way, by a l
 
 from penstock.server.store.interface import OpenObject, Segment, StagedBlob, Store
 from penstock.server.store.local import LocalStore
+from penstock.server.store.lock import DirectoryLock
 from penstock.server.store.records import (
     Attributes,
     BackupReport,
@@ -67,6 +70,7 @@ __all__ = [
     "CheckReport",
     "CopySource",
     "DeletedObject",
+    "DirectoryLock",
     "Durability",
     "LocalStore",
     "NeedyRow",

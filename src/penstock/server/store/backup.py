@@ -25,6 +25,7 @@ from penstock.server.store.blobs import (
     disk_error,
     flush_file,
     make_directory,
+    path_below,
     sync_directory,
     sync_file,
 )
@@ -54,7 +55,7 @@ def back_up(
         make_directory(unfinished, sync=True)
         metadata = unfinished / metadata_name
         readers.run("copying the metadata", lambda source: _copy_metadata(source, metadata))
-        report = _copy_blobs(files, BlobFiles(unfinished, "strict"), metadata, link=link)
+        report = _copy_blobs(files, unfinished / "blobs", metadata, link=link)
         for path, _, _ in os.walk(unfinished):
             sync_directory(Path(path))
         unfinished.rename(target)
@@ -81,12 +82,13 @@ def _copy_metadata(source: apsw.Connection, path: Path) -> None:
         target.close()
 
 
-def _copy_blobs(source: BlobFiles, target: BlobFiles, metadata: Path, *, link: bool) -> BackupReport:
+def _copy_blobs(source: BlobFiles, target: Path, metadata: Path, *, link: bool) -> BackupReport:
+    target.mkdir(mode=0o700)
     count = total = linked = 0
     for blob_id, size_bytes in _blobs_in(metadata):
         count += 1
         total += size_bytes
-        path = target.path(blob_id)
+        path = path_below(target, blob_id)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if link and _link(source.path(blob_id), path):
             linked += 1

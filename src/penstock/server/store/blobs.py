@@ -13,7 +13,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import md5
 from io import FileIO
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Final, Self
 from penstock.errors import StoreError
 from penstock.protocol.crc64 import crc64
 from penstock.server.store.faults import DigestMismatch, SizeMismatch
+from penstock.server.store.members import NOTHING, Membership
 from penstock.server.store.schema import Durability
 
 INLINE_BYTES: Final = 32 * 1024
@@ -56,10 +57,14 @@ def sync_file(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
-def flush_file(path: Path) -> None:
+def flush_file(path: Path, *, missing_ok: bool = False) -> None:
     """Makes durable what anyone has written to a file."""
     try:
         descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError as error:
+        if missing_ok:
+            return
+        raise disk_error("opening", path, error) from error
     except OSError as error:
         raise disk_error("opening", path, error) from error
     try:
@@ -87,16 +92,24 @@ def make_directory(path: Path, *, sync: bool) -> None:
         sync_directory(made.parent)
 
 
+def path_below(blobs: Path, blob_id: str) -> Path:
+    """Where the file of a blob is, or would be."""
+    shard = f"{int(blob_id[:12], 16) >> _SHARD_BITS:07x}"
+    return blobs / shard[:5] / shard[5:] / blob_id
+
+
 class BlobFiles:
     """
     The files below one data directory.
 
     Args:
-        directory: The data directory, which this process has locked.
+        directory: The data directory.
         durability: ``none`` leaves out every flush of the disk.
+        membership: Tells the other processes that use the directory what is about to be committed.
     """
 
-    def __init__(self, directory: Path, durability: Durability) -> None:
+    def __init__(self, directory: Path, durability: Durability, membership: Membership) -> None:
+        self._membership = membership
         self._staging = directory / "staging"
         self._blobs = directory / "blobs"
         self._sync = durability != "none"
@@ -123,7 +136,7 @@ class BlobFiles:
 
     def create(self) -> tuple[Path, int]:
         """A new empty file in staging, and its descriptor."""
-        path = self._staging / secrets.token_hex(16)
+        path = self._staging / f"{self._membership.name}-{secrets.token_hex(12)}"
         try:
             return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
@@ -156,10 +169,14 @@ class BlobFiles:
         """The fate of this blob is known: committed, or removed."""
         with self._gate:
             self._uncommitted.discard(blob_id)
+            self._tell()
 
-    def is_uncommitted(self, blob_id: str) -> bool:
+    def settled(self, blob_ids: Iterable[str]) -> list[str]:
+        """Those of the ids of which the fate is known: no process is about to commit them."""
+        others_from = f"{self._membership.floors_of_others().uncommitted_ms:012x}"
         with self._gate:
-            return blob_id in self._uncommitted
+            own = self._uncommitted
+            return [one for one in blob_ids if one not in own and one[:12] < others_from]
 
     def open(self, blob_id: str) -> FileIO:
         path = self.path(blob_id)
@@ -187,8 +204,7 @@ class BlobFiles:
             return None
 
     def path(self, blob_id: str) -> Path:
-        shard = f"{int(blob_id[:12], 16) >> _SHARD_BITS:07x}"
-        return self._blobs / shard[:5] / shard[5:] / blob_id
+        return path_below(self._blobs, blob_id)
 
     def older_than(self, grace_s: float) -> Iterator[list[str]]:
         """The ids of all files that were published more than ``grace_s`` ago, a directory at a time."""
@@ -222,7 +238,12 @@ class BlobFiles:
             now = time.time_ns() // 1_000_000
             blob_id = f"{now:012x}{self._count:04x}{secrets.token_hex(8)}"
             self._uncommitted.add(blob_id)
+            self._tell()
         return blob_id
+
+    def _tell(self) -> None:
+        first = min(self._uncommitted, default=None)
+        self._membership.keep_blobs_since(NOTHING if first is None else int(first[:12], 16))
 
     def _make_shard(self, shard: Path) -> None:
         # A directory whose own name is not durable yet must not be used by a second thread either.

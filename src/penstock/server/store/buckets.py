@@ -16,7 +16,8 @@ ENABLED: Final = "Enabled"
 SUSPENDED: Final = "Suspended"
 
 _SELECT: Final = (
-    "SELECT name, owner, region, acl, storage_class, redundancy, created_ms, versioning, tags FROM bucket"
+    "SELECT name, owner, region, acl, storage_class, redundancy, created_ms, versioning, tags, revision"
+    " FROM bucket"
 )
 _INSERT: Final = (
     "INSERT INTO bucket (name, owner, region, acl, storage_class, redundancy, created_ms, versioning, tags)"
@@ -55,7 +56,7 @@ def create(connection: apsw.Connection, bucket: BucketRecord, now_ms: int) -> Bu
     row = connection.execute("SELECT owner FROM bucket WHERE name = ?", (bucket.name,)).fetchone()
     if row is not None:
         raise BucketExists(bucket.name, str(row[0]))
-    made = msgspec.structs.replace(bucket, created_ms=now_ms)
+    made = msgspec.structs.replace(bucket, created_ms=now_ms, revision=0)
     connection.execute(_INSERT, _to_row(made))
     return made
 
@@ -71,7 +72,9 @@ def update(
     connection: apsw.Connection, name: str, change: Callable[[BucketRecord], BucketRecord]
 ) -> BucketRecord:
     old = head(connection, name)
-    new = msgspec.structs.replace(change(old), name=old.name, created_ms=old.created_ms)
+    new = msgspec.structs.replace(
+        change(old), name=old.name, created_ms=old.created_ms, revision=old.revision
+    )
     if new.versioning not in {old.versioning, ENABLED, SUSPENDED}:
         raise ValueError(f"versioning of bucket {name!r} cannot become {new.versioning!r}")
     connection.execute(
@@ -173,7 +176,7 @@ def _to_row(bucket: BucketRecord) -> tuple[Any, ...]:
 
 
 def _to_record(row: tuple[Any, ...]) -> BucketRecord:
-    name, owner, region, acl, storage_class, redundancy, created_ms, versioning, tags = row
+    name, owner, region, acl, storage_class, redundancy, created_ms, versioning, tags, revision = row
     return BucketRecord(
         name=name,
         owner=owner,
@@ -184,4 +187,5 @@ def _to_record(row: tuple[Any, ...]) -> BucketRecord:
         created_ms=created_ms,
         versioning=versioning,
         tags=msgspec.json.decode(tags, type=dict[str, str]),
+        revision=revision,
     )

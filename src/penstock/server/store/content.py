@@ -29,6 +29,7 @@ from penstock.protocol.crc64 import crc64
 from penstock.server.store.blobs import PIECE_BYTES, BlobFiles, disk_error
 from penstock.server.store.faults import RangeInvalid
 from penstock.server.store.interface import Segment
+from penstock.server.store.members import NOTHING, Membership
 from penstock.server.store.objects import etag_is_md5
 from penstock.server.store.records import ObjectRecord, PartRecord
 from penstock.server.store.versions import find
@@ -155,40 +156,60 @@ def locate(
 
 
 class Horizon:
-    """Up to which row of ``gc`` files may be removed, given who is reading."""
+    """
+    Up to which row of ``gc`` files may be removed, given who is reading.
 
-    def __init__(self, garbage_id: int) -> None:
+    Args:
+        garbage_id: A row of ``gc`` that is committed, and all before it.
+        membership: Tells the other processes that use the store.
+    """
+
+    def __init__(self, garbage_id: int, membership: Membership) -> None:
         self._gate = Lock()
         self._last_id = garbage_id
         self._leases: Counter[int] = Counter()
+        self._membership = membership
+        self._told = NOTHING
 
-    def advance(self, garbage_id: int) -> None:
-        """Rows up to this one are committed."""
+    def advance(self, garbage_id: int) -> bool:
+        """Rows up to this one are committed; True if that is news."""
         with self._gate:
-            self._last_id = garbage_id
+            news = garbage_id > self._last_id
+            if news:
+                self._last_id = garbage_id
+            return news
 
     def lease(self) -> int:
         """Keeps whatever is not garbage yet, until the value is handed to `release`."""
         with self._gate:
-            self._leases[self._last_id] += 1
-            return self._last_id
+            lease = self._last_id
+            self._leases[lease] += 1
+            self._tell()
+            return lease
 
     def release(self, lease: int) -> None:
         with self._gate:
             self._leases[lease] -= 1
             if not self._leases[lease]:
                 del self._leases[lease]
+            self._tell()
 
-    @property
-    def last_id(self) -> int:
-        with self._gate:
-            return self._last_id
+    def removable_id(self, committed_id: int) -> int:
+        """
+        The last row whose file nobody can be reading, in any process.
 
-    @property
-    def removable_id(self) -> int:
-        """The last row whose file nobody can be reading."""
+        ``committed_id`` is the last row there is, and was read before this is called: who begins to read
+        after that has no need of it.
+        """
+        others = self._membership.floors_of_others().garbage_id
         with self._gate:
-            return min(self._leases, default=self._last_id)
+            return min(committed_id, others, *self._leases)
+
+    def _tell(self) -> None:
+        floor = min(self._leases, default=NOTHING)
+        if floor != self._told:
+            self._membership.keep_garbage_after(floor)
+            self._told = floor
 
 
 class LocalOpenObject:

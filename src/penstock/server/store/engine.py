@@ -12,7 +12,8 @@ from penstock.server.store.blobs import BlobFiles, LocalStagedBlob, flush_file
 from penstock.server.store.content import Horizon, ManifestCache
 from penstock.server.store.garbage import GarbageCollector
 from penstock.server.store.interface import StagedBlob
-from penstock.server.store.lock import DirectoryLock
+from penstock.server.store.lock import DirectoryLock, WritingTurn
+from penstock.server.store.members import Membership
 from penstock.server.store.schema import Durability, connect
 from penstock.server.store.writer import ReaderPool, Transaction, Writer, last_garbage_id
 
@@ -23,30 +24,47 @@ T = TypeVar("T")
 
 class Engine:
     """
-    An open data directory, which this process has locked.
+    An open data directory.
 
     Args:
         clock: Seconds since 1970.
+        shared: True to use it beside others; False to clear up after whoever had it last, and to bring older
+            metadata up to date.
+        lock: Held by the caller; None to take it here, unless the directory is shared.
     """
 
-    def __init__(self, directory: Path, durability: Durability, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        durability: Durability,
+        clock: Callable[[], float],
+        *,
+        shared: bool,
+        lock: DirectoryLock | None = None,
+    ) -> None:
         self._durability = durability
         self._clock = clock
+        self._shared = shared
         self._manifests = ManifestCache()
         with ExitStack() as undo:
-            lock = DirectoryLock(directory)
-            undo.callback(lock.close)
-            self._files = BlobFiles(directory, durability)
-            self._files.remove_leftovers()
+            if lock is None and not shared:
+                undo.callback(DirectoryLock(directory).close)
+            membership = Membership(directory)
+            undo.callback(membership.close)
+            self._files = BlobFiles(directory, durability, membership)
+            if not shared:
+                self._files.remove_leftovers()
             metadata = directory / METADATA_NAME
             self._log = directory / f"{METADATA_NAME}-wal"
-            if durability != "none" and self._log.exists():
+            if durability != "none":
                 # A process that was killed may have written commits and not flushed them. Nobody may act
                 # on them, by removing what they no longer need, while a power failure can undo them.
-                flush_file(self._log)
-            connection = connect(metadata, durability, read_only=False)
-            self._horizon = Horizon(last_garbage_id(connection))
-            self._writer = Writer(connection, self._committed)
+                flush_file(self._log, missing_ok=True)
+            connection = connect(metadata, durability, read_only=False, prepare=not shared)
+            self._horizon = Horizon(last_garbage_id(connection), membership)
+            turn = WritingTurn(directory)
+            undo.callback(turn.close)
+            self._writer = Writer(connection, turn, self._committed)
             undo.callback(self._writer.close)
             self._readers = ReaderPool(lambda: connect(metadata, durability, read_only=True))
             undo.callback(self._readers.close)
@@ -54,7 +72,8 @@ class Engine:
                 self._writer, self._readers, self._files, self._horizon, self._confirm
             )
             undo.callback(self._garbage.close)
-            self._garbage.wake()
+            if not shared:
+                self._garbage.wake()
             self._undo = undo.pop_all()
 
     def close(self) -> None:
@@ -78,8 +97,7 @@ class Engine:
         return self._writer.run(what, transaction)
 
     def _committed(self, garbage_id: int) -> None:
-        if garbage_id != self._horizon.last_id:
-            self._horizon.advance(garbage_id)
+        if self._horizon.advance(garbage_id):
             self._garbage.wake()
 
     def _confirm(self) -> None:

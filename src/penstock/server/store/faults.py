@@ -2,7 +2,7 @@
 What a store refuses, and why. The layer above turns each into an OSS error code.
 
     StoreFault
-      BucketMissing  BucketExists  BucketNotEmpty  ConfigMissing
+      BucketMissing  BucketExists  BucketNotEmpty  ConfigMissing  AccountConfigMissing
       KeyMissing     VersionMissing  VersionIsMarker
       AlreadyExists                  an overwrite that was forbidden
       NotAppendable  PositionMismatch
@@ -59,6 +59,15 @@ class ConfigMissing(StoreFault):
     def __init__(self, bucket: str, name: str) -> None:
         super().__init__(f"bucket {bucket!r} has no {name} configuration")
         self.bucket = bucket
+        self.name = name
+
+
+class AccountConfigMissing(StoreFault):
+    """The account has no configuration of this name."""
+
+    def __init__(self, account: str, name: str) -> None:
+        super().__init__(f"account {account!r} has no {name} configuration")
+        self.account = account
         self.name = name
 
 

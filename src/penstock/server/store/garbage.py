@@ -11,7 +11,7 @@ import apsw
 from penstock.errors import StoreError
 from penstock.server.store.blobs import BlobFiles
 from penstock.server.store.content import Horizon
-from penstock.server.store.writer import ReaderPool, Writer
+from penstock.server.store.writer import ReaderPool, Writer, last_garbage_id
 
 _BATCH: Final = 500
 _PAUSE_S: Final = 0.2
@@ -26,6 +26,7 @@ class GarbageCollector:
     Args:
         confirm: Makes durable what was committed. Otherwise a power failure could bring back the rows that
             needed a file which is gone.
+        again_s: After how long to look again for what could not be removed.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class GarbageCollector:
         files: BlobFiles,
         horizon: Horizon,
         confirm: Callable[[], None],
+        again_s: float = 5.0,
     ) -> None:
+        self._again_s = again_s
         self._confirm = confirm
         self._writer = writer
         self._readers = readers
@@ -74,23 +77,33 @@ class GarbageCollector:
         self._thread.join()
 
     def _next(self, connection: apsw.Connection) -> list[tuple[int, str]]:
+        # In this order, and all in one snapshot: who begins to read after it needs none of these files.
+        removable_id = self._horizon.removable_id(last_garbage_id(connection))
         rows: list[Any] = connection.execute(
-            "SELECT id, blob FROM gc WHERE id <= ? ORDER BY id LIMIT ?", (self._horizon.removable_id, _BATCH)
+            "SELECT id, blob FROM gc WHERE id <= ? ORDER BY id LIMIT ?", (removable_id, _BATCH)
         ).fetchall()
         return rows
 
     def _serve(self) -> None:
+        again_s = None
         while True:
-            self._wanted.wait()
+            self._wanted.wait(again_s)
             if self._stopping.is_set():
                 return
             self._wanted.clear()
             try:
                 self.collect()
+                left = self._readers.run("looking for garbage", _any_left)
             except StoreError:
                 # The rows stay, so that nothing is forgotten; a disk that fails is told to those who write.
-                pass
+                left = True
+            # Somebody may still be reading what is left.
+            again_s = self._again_s if left else None
             self._stopping.wait(_PAUSE_S)
+
+
+def _any_left(connection: apsw.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM gc LIMIT 1").fetchone() is not None
 
 
 def sweep_orphans(readers: ReaderPool, files: BlobFiles, grace_s: float) -> tuple[str, ...]:
@@ -107,7 +120,7 @@ def sweep_orphans(readers: ReaderPool, files: BlobFiles, grace_s: float) -> tupl
 def find_orphans(readers: ReaderPool, files: BlobFiles, blob_ids: Sequence[str]) -> list[str]:
     """Those of the ids that no row knows, and that no transaction is about to make known."""
     # In this order: an id that is settled before the query has its row by the time of the query.
-    settled = [blob_id for blob_id in blob_ids if not files.is_uncommitted(blob_id)]
+    settled = files.settled(blob_ids)
 
     def unknown(connection: apsw.Connection) -> list[str]:
         return [

@@ -149,6 +149,17 @@ class Store(Protocol):
     def delete_config(self, bucket: str, name: str) -> bool:
         """True if there was one."""
 
+    # -- accounts
+
+    def get_account_config(self, account: str, name: str) -> bytes:
+        """What an account decided for all of its buckets. Raises `AccountConfigMissing`."""
+
+    def put_account_config(self, account: str, name: str, value: bytes) -> None:
+        """Keeps it; the revision of each of its buckets goes up."""
+
+    def delete_account_config(self, account: str, name: str) -> bool:
+        """True if there was one."""
+
     # -- objects
 
     def stage(self, expected_bytes: int | None = None) -> StagedBlob:
@@ -366,3 +377,6 @@ class Store(Protocol):
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         """Removes the upload and its parts. Raises `UploadMissing`, also for one that was completed."""
+
+    def drop_parts(self, bucket: str, key: str, upload_id: str) -> None:
+        """Removes the parts that are there; the upload stays open. Raises `UploadMissing`."""

@@ -1,4 +1,4 @@
-"""The store on a local disk: one directory, one process, any number of threads."""
+"""The store on a local disk: one directory, any number of threads, and processes if they belong together."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Final
 import apsw
 
 from penstock.errors import StoreError
-from penstock.server.store import buckets, content, listing, objects, uploads, versions
+from penstock.server.store import accounts, buckets, content, listing, objects, uploads, versions
 from penstock.server.store.blobs import LocalStagedBlob, make_directory
 from penstock.server.store.content import LocalOpenObject
+from penstock.server.store.engine import METADATA_NAME
 from penstock.server.store.interface import StagedBlob
+from penstock.server.store.lock import DirectoryLock
 from penstock.server.store.records import (
     Attributes,
     BucketPage,
@@ -32,15 +34,23 @@ from penstock.server.store.records import (
 )
 from penstock.server.store.schema import Durability
 from penstock.server.store.upkeep import Upkeep
+from penstock.server.store.writer import last_garbage_id
 
 _PLANS_OUTSIDE: Final = 3
+
+
+def _not_opened(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"opening the data directory {path}: {error.strerror or error}",
+        advice="Choose a directory that can be written to.",
+    )
 
 
 class LocalStore(Upkeep):
     """
     A `penstock.server.store.interface.Store` in one directory of a local disk.
 
-    Made by `open`. Leaving it as a context manager closes it.
+    Made by `open` or `join`. Leaving it as a context manager closes it.
     """
 
     @staticmethod
@@ -49,9 +59,12 @@ class LocalStore(Upkeep):
         durability: Durability = "strict",
         *,
         clock: Callable[[], float] = time.time,
+        lock: DirectoryLock | None = None,
     ) -> LocalStore:
         """
         Opens the store in a directory, which is made if need be, and takes its lock.
+
+        It clears up after whoever had it before, and brings older metadata up to date.
 
         Args:
             directory: On a local file system.
@@ -59,6 +72,7 @@ class LocalStore(Upkeep):
                 survives the end of the process; a power failure may undo the last answers, and damages
                 nothing. ``none``: the disk is never flushed; for tests.
             clock: Seconds since 1970, for the times that objects get.
+            lock: The lock of the directory, if the caller has it already and will keep it.
 
         Raises:
             StoreError: In use by another process, not a data directory, or the disk failed.
@@ -66,12 +80,33 @@ class LocalStore(Upkeep):
         path = Path(directory)
         try:
             make_directory(path, sync=durability != "none")
-            return LocalStore(path, durability, clock)
+            return LocalStore(path, durability, clock, shared=False, lock=lock)
         except OSError as error:
-            raise StoreError(
-                f"opening the data directory {path}: {error.strerror or error}",
-                advice="Choose a directory that can be written to.",
-            ) from error
+            raise _not_opened(path, error) from error
+
+    @staticmethod
+    def join(
+        directory: str | os.PathLike[str],
+        durability: Durability = "strict",
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> LocalStore:
+        """
+        Opens a store that others use, or may use, at the same time.
+
+        So several processes serve one store, while one that does nothing else holds its `DirectoryLock`;
+        and so a store is checked or backed up while it is served. Arguments are those of `open`.
+
+        Raises:
+            StoreError: There is no store, or one of an older version; or the disk failed.
+        """
+        path = Path(directory)
+        if not (path / METADATA_NAME).exists():
+            raise StoreError(f"{path} holds no store", advice="Name the directory that is served.")
+        try:
+            return LocalStore(path, durability, clock, shared=True)
+        except OSError as error:
+            raise _not_opened(path, error) from error
 
     # -- buckets
 
@@ -104,6 +139,19 @@ class LocalStore(Upkeep):
 
     def delete_config(self, bucket: str, name: str) -> bool:
         return self._write(f"deleting {name} of {bucket}", lambda db: buckets.delete_config(db, bucket, name))
+
+    # -- accounts
+
+    def get_account_config(self, account: str, name: str) -> bytes:
+        return self._read(f"reading {name} of {account}", lambda db: accounts.get_config(db, account, name))
+
+    def put_account_config(self, account: str, name: str, value: bytes) -> None:
+        self._write(f"writing {name} of {account}", lambda db: accounts.put_config(db, account, name, value))
+
+    def delete_account_config(self, account: str, name: str) -> bool:
+        return self._write(
+            f"deleting {name} of {account}", lambda db: accounts.delete_config(db, account, name)
+        )
 
     # -- objects
 
@@ -184,13 +232,19 @@ class LocalStore(Upkeep):
         lease = self._horizon.lease()
         try:
             located = self._read(
-                f"reading {bucket}/{key}",
-                lambda db: content.locate(db, self._manifests, bucket, key, version_id),
+                f"reading {bucket}/{key}", lambda db: self._locate(db, bucket, key, version_id)
             )
         except BaseException:
             self._horizon.release(lease)
             raise
         return LocalOpenObject(located, self._files, self._horizon, lease)
+
+    def _locate(self, db: apsw.Connection, bucket: str, key: str, version_id: str | None) -> content.Located:
+        located = content.locate(db, self._manifests, bucket, key, version_id)
+        if self._shared:
+            # A process that only reads would else keep what the others made garbage since it began.
+            self._horizon.advance(last_garbage_id(db))
+        return located
 
     def update_object(
         self,
@@ -381,3 +435,8 @@ class LocalStore(Upkeep):
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         self._write(f"aborting upload {upload_id}", lambda db: uploads.abort(db, bucket, key, upload_id))
+
+    def drop_parts(self, bucket: str, key: str, upload_id: str) -> None:
+        self._write(
+            f"dropping the parts of {upload_id}", lambda db: uploads.drop_parts(db, bucket, key, upload_id)
+        )

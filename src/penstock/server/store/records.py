@@ -127,6 +127,7 @@ class BucketRecord(Struct, frozen=True, kw_only=True):
         redundancy: ``LRS`` or ``ZRS``.
         versioning: Empty if never switched on, else ``Enabled`` or ``Suspended``.
         tags: Tag keys and values.
+        revision: Counts the changes to its configurations; set by the store.
     """
 
     name: str
@@ -138,6 +139,7 @@ class BucketRecord(Struct, frozen=True, kw_only=True):
     created_ms: int
     versioning: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    revision: int = 0
 
 
 class BucketStat(Struct, frozen=True, kw_only=True):

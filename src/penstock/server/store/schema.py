@@ -19,12 +19,13 @@ from penstock.errors import StoreError
 Durability = Literal["strict", "relaxed", "none"]
 
 APPLICATION_ID: Final = 0x70656E73
-VERSION: Final = 2
+VERSION: Final = 3
 """What this program writes. It brings older metadata up to it when it opens them, and refuses newer ones."""
 
 _SYNCHRONOUS: Final = {"strict": "FULL", "relaxed": "NORMAL", "none": "OFF"}
 
 _TABLES = """
+-- `revision` counts the changes to its configurations and to those of its owner.
 CREATE TABLE bucket (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -35,7 +36,8 @@ CREATE TABLE bucket (
     redundancy TEXT NOT NULL,
     created_ms INTEGER NOT NULL,
     versioning TEXT NOT NULL,
-    tags TEXT NOT NULL
+    tags TEXT NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE bucket_config (
@@ -120,6 +122,36 @@ CREATE TABLE gc (
 CREATE INDEX gc_blob ON gc (blob);
 """
 
+_ACCOUNT_CONFIG = """
+CREATE TABLE account_config (
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
+"""
+
+_CONFIG_TRIGGERS = """
+CREATE TRIGGER config_made AFTER INSERT ON bucket_config BEGIN
+    UPDATE bucket SET revision = revision + 1 WHERE id = new.bucket;
+END;
+CREATE TRIGGER config_changed AFTER UPDATE ON bucket_config BEGIN
+    UPDATE bucket SET revision = revision + 1 WHERE id = new.bucket;
+END;
+CREATE TRIGGER config_removed AFTER DELETE ON bucket_config BEGIN
+    UPDATE bucket SET revision = revision + 1 WHERE id = old.bucket;
+END;
+CREATE TRIGGER account_config_made AFTER INSERT ON account_config BEGIN
+    UPDATE bucket SET revision = revision + 1 WHERE owner = new.account;
+END;
+CREATE TRIGGER account_config_changed AFTER UPDATE ON account_config BEGIN
+    UPDATE bucket SET revision = revision + 1 WHERE owner = new.account;
+END;
+CREATE TRIGGER account_config_removed AFTER DELETE ON account_config BEGIN
+    UPDATE bucket SET revision = revision + 1 WHERE owner = old.account;
+END;
+"""
+
 _TRIGGERS = """
 CREATE TRIGGER object_takes_segset AFTER INSERT ON object WHEN new.segset IS NOT NULL BEGIN
     UPDATE segset SET refs = refs + 1 WHERE id = new.segset;
@@ -161,14 +193,26 @@ DROP INDEX object_history;
 CREATE UNIQUE INDEX object_history ON object (bucket, key, vseq DESC) WHERE latest = 0;
 CREATE INDEX object_version ON object (bucket, key, version_id) WHERE latest = 0;
 """,
+    2: f"""
+ALTER TABLE bucket ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+{_ACCOUNT_CONFIG}
+{_CONFIG_TRIGGERS}
+""",
 }
 """What brings metadata of one version to the next."""
 
 
-def connect(path: Path, durability: Durability, *, read_only: bool) -> apsw.Connection:
-    """Opens the metadata; the connection may be used by one thread at a time, any thread."""
+def connect(path: Path, durability: Durability, *, read_only: bool, prepare: bool = True) -> apsw.Connection:
+    """
+    Opens the metadata; the connection may be used by one thread at a time, any thread.
+
+    Args:
+        read_only: True to write nothing through it.
+        prepare: False if somebody else has the directory, who has made or upgraded the metadata.
+    """
+    create = 0 if read_only or not prepare else apsw.SQLITE_OPEN_CREATE
     try:
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | create)
         connection.set_busy_timeout(10_000)
         connection.pragma("synchronous", _SYNCHRONOUS[durability])
         connection.pragma("fullfsync", 1)
@@ -177,8 +221,11 @@ def connect(path: Path, durability: Durability, *, read_only: bool) -> apsw.Conn
         connection.pragma("temp_store", "MEMORY")
         if read_only:
             connection.pragma("query_only", 1)
-        else:
+        elif prepare:
             _prepare(connection, path)
+        else:
+            _check_version(connection, path, connection.pragma("user_version"), oldest=VERSION)
+            _set_up_log(connection)
     except apsw.Error as error:
         raise StoreError(
             f"opening the metadata {path} failed: {error}",
@@ -199,19 +246,24 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
             f"the file system of {path} cannot hold a write-ahead log",
             advice="Put the data directory on a local disk, not on a network file system.",
         )
-    connection.pragma("journal_size_limit", 64 << 20)
-    connection.pragma("wal_autocheckpoint", 4_000)
+    _set_up_log(connection)
     if fresh:
         _change(
             connection,
-            f"{_TABLES}{_TRIGGERS}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}",
+            f"{_TABLES}{_ACCOUNT_CONFIG}{_CONFIG_TRIGGERS}{_TRIGGERS}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}",
         )
     else:
         for before in range(version, VERSION):
             _change(connection, f"{_UPGRADES[before]}PRAGMA user_version = {before + 1}")
 
 
-def _check_version(connection: apsw.Connection, path: Path, version: int) -> None:
+def _set_up_log(connection: apsw.Connection) -> None:
+    connection.pragma("journal_size_limit", 64 << 20)
+    connection.pragma("wal_autocheckpoint", 4_000)
+
+
+def _check_version(connection: apsw.Connection, path: Path, version: int, oldest: int = 1) -> None:
     if version > VERSION:
         raise StoreError(
             f"{path} is of version {version}, and this program reads up to version {VERSION}",
@@ -221,6 +273,11 @@ def _check_version(connection: apsw.Connection, path: Path, version: int) -> Non
         raise StoreError(
             f"{path} was not written by this program",
             advice="Choose another data directory.",
+        )
+    if version < oldest:
+        raise StoreError(
+            f"{path} is of version {version}, and this program works with version {VERSION}",
+            advice="Serve it once with this program, which brings it up to date.",
         )
 
 

@@ -257,6 +257,12 @@ def abort(connection: apsw.Connection, bucket: str, key: str, upload_id: str) ->
     _remove(connection, bucket, key, upload_id)
 
 
+def drop_parts(connection: apsw.Connection, bucket: str, key: str, upload_id: str) -> None:
+    row = _find(connection, bucket, key, upload_id)
+    connection.execute("DELETE FROM segment WHERE segset = ?", (row[5],))
+    _touch(connection, bucket, key, upload_id)
+
+
 def check_number(upload_id: str, number: int) -> None:
     """Raises `PartNumberInvalid`."""
     if not MIN_PART_NUMBER <= number <= MAX_PART_NUMBER:
@@ -293,11 +299,16 @@ def _make_room(connection: apsw.Connection, bucket: str, key: str, upload_id: st
         if number > expected:
             raise PartNotSequential(upload_id, number, expected)
     connection.execute("DELETE FROM segment WHERE segset = ? AND number = ?", (segset, number))
+    _touch(connection, bucket, key, upload_id)
+    return segset
+
+
+def _touch(connection: apsw.Connection, bucket: str, key: str, upload_id: str) -> None:
+    """Makes what was read of the upload's parts before out of date."""
     connection.execute(
         "UPDATE upload SET revision = revision + 1 WHERE bucket = ? AND key = ? AND upload_id = ?",
         (bucket_id(connection, bucket), key.encode(), upload_id),
     )
-    return segset
 
 
 def _parts(connection: apsw.Connection, segset: int, after_number: int, limit: int) -> list[PartRecord]:

@@ -8,7 +8,7 @@ before the commit: one flush of the disk serves all of them, and none suffers fo
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Final, Generic, TypeVar
@@ -89,12 +89,19 @@ class Writer:
 
     Args:
         connection: Used by this thread only from now on, and closed by it.
+        turn: Held for each transaction.
         on_commit: Called on the thread after each commit, before its callers are answered, with the
             highest id that ``gc`` has ever had.
     """
 
-    def __init__(self, connection: apsw.Connection, on_commit: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        turn: AbstractContextManager[None],
+        on_commit: Callable[[int], None],
+    ) -> None:
         self._connection = connection
+        self._turn = turn
         self._on_commit = on_commit
         self._queue: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._gate = Lock()
@@ -143,7 +150,8 @@ class Writer:
                     break
             closing = call is None
             while batch:
-                batch = self._commit_together(batch)
+                with self._turn:
+                    batch = self._commit_together(batch)
         self._connection.close()
 
     def _commit_together(self, batch: list[Call[Any]]) -> list[Call[Any]]:
