@@ -30,10 +30,10 @@ def server() -> Iterator[LocalOss]:
 
 
 def auth(version: str, secret: str = "judge-secret") -> object:
-    return {"v1": oss2.Auth, "v4": oss2.AuthV4}[version]("judge-id", secret)
+    return {"v1": oss2.Auth, "v2": oss2.AuthV2, "v4": oss2.AuthV4}[version]("judge-id", secret)
 
 
-@pytest.fixture(params=["v1", "v4"])
+@pytest.fixture(params=["v1", "v2", "v4"])
 def bucket(server: LocalOss, request: pytest.FixtureRequest) -> Iterator[object]:
     made = oss2.Bucket(auth(request.param), server.endpoint, "judged", region=server.region)
     made.create_bucket()
