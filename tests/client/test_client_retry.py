@@ -196,6 +196,20 @@ def test_a_doubt_is_not_forgotten_when_a_later_attempt_does_not_connect(
     assert len(tried) == 4
 
 
+def test_a_doubt_is_not_forgotten_when_the_silent_second_try_is_stopped(client, oss_bucket, oss_faults):
+    client.put_object(oss_bucket, "k", b"before")  # keeps the connection that the next request goes over
+    oss_faults.on("PutObject", nth=1).drop_answer()
+    second = oss_faults.on("PutObject").stall(after_bytes=0)
+    more_than_a_connection_holds = bytes(32 << 20)
+    call = client.submit(client.put_object, oss_bucket, "k", more_than_a_connection_holds)
+    second.reached.wait(20)
+    call.abort()
+    outcome = call.outcome(20)
+    assert outcome.aborted
+    assert client.head_object(oss_bucket, "k").content_bytes == len(more_than_a_connection_holds)
+    assert outcome.committed == UNKNOWN
+
+
 def test_nobody_listens(make_client):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

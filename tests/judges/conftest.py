@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
-
-connection = pytest.importorskip("urllib3.connection")
 
 
 @pytest.fixture(autouse=True)
 def closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Closes the connections that a test's clients made: some SDKs have no way to close a client."""
+    connection = sys.modules.get("urllib3.connection")
+    if connection is None:
+        yield
+        return
     opened: list[socket.socket] = []
     make = connection.HTTPConnection._new_conn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -24,6 +25,16 @@ callbacks = false
 access_key_id = "ak"
 secret = "sk"
 """
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_the_tests() -> None:
+    """Tests that are killed themselves leave no server behind, where the system can see to it."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Served:
@@ -111,6 +122,7 @@ class Served:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
+                preexec_fn=_end_with_the_tests,  # noqa: PLW1509  # it makes one call of the system
             )
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], 30)[0], "the server does not begin to serve"

@@ -79,9 +79,10 @@ class Flight:
         complete: All of the request was handed over, or may have been: the other side may act on it.
         connection_reused: It went over a connection that had served before.
         tries: Connections it was sent over; 2 if a dead kept connection was replaced.
+        lost: It was handed over whole before, to the connection that was replaced, or may have been.
     """
 
-    __slots__ = ("complete", "connection_reused", "sent_bytes", "started", "tries")
+    __slots__ = ("complete", "connection_reused", "lost", "sent_bytes", "started", "tries")
 
     def __init__(self) -> None:
         self.started = False
@@ -89,9 +90,16 @@ class Flight:
         self.complete = False
         self.connection_reused = False
         self.tries = 0
+        self.lost = False
+
+    def begin_again(self) -> None:
+        """Note that the connection turned out dead, and the request goes over another one."""
+        self.lost = self.lost or self.complete
+        self.complete = False
+        self.sent_bytes = 0
 
     def __repr__(self) -> str:
         return (
             f"Flight(started={self.started}, sent_bytes={self.sent_bytes}, complete={self.complete}, "
-            f"connection_reused={self.connection_reused}, tries={self.tries})"
+            f"connection_reused={self.connection_reused}, tries={self.tries}, lost={self.lost})"
         )

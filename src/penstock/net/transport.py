@@ -107,7 +107,7 @@ class HttpTransport:
                     raise
                 if not may_replay(request, payload, flight):
                     raise
-                flight.sent_bytes = 0
+                flight.begin_again()
                 connection = None
 
     def close(self) -> None:

@@ -68,8 +68,7 @@ class Trail:
             if self.in_doubt:
                 self.in_doubt_bytes = max(self.in_doubt_bytes, self.flight.sent_bytes)
             error.request_sent = error.request_sent or self.in_doubt
-        if self.flight.tries > 1:  # what went into the kept connection that turned out dead may have arrived
-            self.in_doubt = self.in_doubt or self.operation.commits
+        self.in_doubt = self.in_doubt or (self.flight.lost and self.operation.commits)
         if self.in_doubt:
             error.in_doubt = True
         self.flight = Flight()
@@ -77,7 +76,7 @@ class Trail:
     def aborted(self, reason: str) -> Aborted:
         """The error of a call that was stopped now."""
         flight = self.flight
-        unknown = self.in_doubt or (flight.complete and self.operation.commits)
+        unknown = self.in_doubt or ((flight.complete or flight.lost) and self.operation.commits)
         code = STOPPED_IN_FLIGHT if flight.started or unknown else NOT_SENT
         what = f"{self.operation.name} {self.resource}"
         if code == NOT_SENT:

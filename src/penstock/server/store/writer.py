@@ -151,11 +151,13 @@ class Writer:
             closing = call is None
             while batch:
                 with self._turn:
-                    batch = self._commit_together(batch)
+                    done, batch = self._commit_together(batch)
+                for one in done:
+                    one.answer()
         self._connection.close()
 
-    def _commit_together(self, batch: list[Call[Any]]) -> list[Call[Any]]:
-        """Runs the calls in one transaction; returns those that must be run again because it fell over."""
+    def _commit_together(self, batch: list[Call[Any]]) -> tuple[list[Call[Any]], list[Call[Any]]]:
+        """Runs the calls in one transaction; gives those that are done, and those to be run again."""
         connection = self._connection
         committing = False
         try:
@@ -165,11 +167,8 @@ class Writer:
                 if not connection.in_transaction:
                     # SQLite gave up the whole transaction because of this call (a full disk does that).
                     others = batch[:position] + batch[position + 1 :]
-                    call.answer()
-                    for other in others:
-                        if other.refused:
-                            other.answer()
-                    return [other for other in others if not other.refused]
+                    done = [call, *(other for other in others if other.refused)]
+                    return done, [other for other in others if not other.refused]
             garbage_id = last_garbage_id(connection)
             committing = True
             connection.execute("COMMIT")
@@ -181,9 +180,7 @@ class Writer:
             for call in batch:
                 if not call.refused:
                     call.failed(disk_trouble(call.what, error), rolled_back=not committing)
-        for call in batch:
-            call.answer()
-        return []
+        return batch, []
 
     def _run(self, call: Call[Any]) -> None:
         connection = self._connection
