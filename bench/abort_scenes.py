@@ -16,7 +16,7 @@ from typing import Any
 import penstock
 from penstock.client.sending.retry import RetryBudget
 from penstock.files.source import SourceFile
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 from stall import Stalled, full_backlog, silent, stalled
 
 KEY = ("bucket", "key")

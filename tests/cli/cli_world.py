@@ -12,7 +12,7 @@ from pathlib import Path
 import penstock
 from penstock.server.http.response import Response
 from penstock.server.interceptor import Interceptor, Seen
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 KEYS = ("tester", "not-a-secret")
 

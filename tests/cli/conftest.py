@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 import penstock
 from penstock.cli.main import cli
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 sys.path.insert(0, str(Path(__file__).parent))  # for cli_world, which the tests here share
 

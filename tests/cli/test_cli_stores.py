@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 SIZE = 200_000
 

@@ -14,7 +14,7 @@ import pytest
 
 import penstock
 from penstock.client.sending.retry import RetryPolicy
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 sys.path.insert(0, str(Path(__file__).parent))  # for programs, which the tests here share
 

@@ -18,7 +18,8 @@ import pytest
 
 from penstock.server.http.response import Response
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
-from penstock.server.serve import DEFAULT_BASE_HOSTS, LocalOss
+from penstock.server.local_oss import LocalOss
+from penstock.server.settings import DEFAULT_BASE_HOSTS
 from penstock.testing.served import ServedRequest, served_request
 
 MIB = 1 << 20

@@ -11,7 +11,7 @@ import pytest
 import penstock
 from penstock.net import throttle as module
 from penstock.server.connection import Patience
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 MIB = 1 << 20
 PATIENCE_S = 20.0

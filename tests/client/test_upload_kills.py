@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from programs import PATIENCE_S, Programs, kill
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 from penstock.testing.faults import Faults
 
 PART = 102_400

@@ -18,7 +18,7 @@ from programs import PATIENCE_S
 from recorded_disk import Files, RecordedDisk
 
 from penstock.client.transfers import uploads
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 from penstock.testing.faults import Faults
 from penstock.transfer.job import UploadSettings
 from penstock.transfer.journal import journal_view, records

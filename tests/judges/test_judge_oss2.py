@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 oss2 = pytest.importorskip("oss2")
 requests = pytest.importorskip("requests")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 oss2 = pytest.importorskip("oss2")
 

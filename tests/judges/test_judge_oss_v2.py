@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 oss = pytest.importorskip("alibabacloud_oss_v2")
 requests = pytest.importorskip("requests")

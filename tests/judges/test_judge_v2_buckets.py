@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 oss = pytest.importorskip("alibabacloud_oss_v2")
 

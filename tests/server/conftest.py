@@ -12,7 +12,7 @@ from penstock.server.app import App
 from penstock.server.call import Service
 from penstock.server.connection import Patience
 from penstock.server.guard.gate import Gate
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 from penstock.server.store import LocalStore
 
 sys.path.insert(0, str(Path(__file__).parent))  # for server_desk, which the tests here share

@@ -10,7 +10,7 @@ import pytest
 from quirk_client import ask, by_v1, by_v4, head, http_date
 from server_desk import Answer, Wire, receive
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 Serve = Callable[..., tuple[LocalOss, Wire]]
 

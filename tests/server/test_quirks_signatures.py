@@ -13,7 +13,7 @@ import pytest
 from quirk_client import ACCESS_KEY_ID, basic_date, by_v1, by_v4, head, http_date, v1, v4
 from server_desk import REGION, USERS, Answer, Wire, receive
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 Serve = Callable[..., tuple[LocalOss, Wire]]
 RECORDINGS = sorted((Path(__file__).parents[1] / "protocol" / "recordings").glob("*.jsonl"))

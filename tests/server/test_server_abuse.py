@@ -18,7 +18,7 @@ from server_desk import Wire, receive
 from penstock.protocol.xml import MAX_DOCUMENT_BYTES
 from penstock.server.connection import Patience
 from penstock.server.http.head import MAX_HEAD_BYTES
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 from penstock.server.store import blobs
 
 Serve = Callable[..., tuple[LocalOss, Wire]]

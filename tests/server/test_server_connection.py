@@ -24,7 +24,7 @@ from penstock.server.exchange import Exchange
 from penstock.server.http.response import Response
 from penstock.server.http.stream import Stream
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 from penstock.server.store.blobs import LocalStagedBlob
 
 Serve = Callable[..., tuple[LocalOss, Wire]]

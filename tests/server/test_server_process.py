@@ -15,7 +15,8 @@ from server_desk import Wire, receive
 SCRIPT = """
 import sys
 from pathlib import Path
-from penstock.server.serve import ServerSettings, serve_forever
+from penstock.server.serve import serve_forever
+from penstock.server.settings import ServerSettings
 settings = ServerSettings(directory=Path(sys.argv[1]), users={"ak": "sk"}, durability="none")
 say = lambda text="stopping": print(text, flush=True)
 serve_forever(settings, say, say, drain_s=20)

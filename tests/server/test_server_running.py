@@ -18,8 +18,8 @@ from penstock.server.access_log import shown_query
 from penstock.server.config_file import read_settings
 from penstock.server.guard.accounts import User
 from penstock.server.http.bounds import Limits, Patience
+from penstock.server.local_oss import LocalOss
 from penstock.server.metrics import Metrics
-from penstock.server.serve import LocalOss
 
 Serve = Callable[..., tuple[LocalOss, Wire]]
 

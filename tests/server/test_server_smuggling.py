@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from server_desk import Answer, Wire, receive
 
-from penstock.server.serve import LocalOss
+from penstock.server.local_oss import LocalOss
 
 Serve = Callable[..., tuple[LocalOss, Wire]]
 

@@ -127,7 +127,7 @@ def test_a_held_request_does_not_hold_up_the_end(tmp_path):
 
 
 def test_the_server_is_ready_in_well_under_a_second():
-    from penstock.server.serve import LocalOss
+    from penstock.server.local_oss import LocalOss
 
     begun = time.perf_counter()
     with LocalOss.start(users={"id": "secret"}, durability="none"):
@@ -154,6 +154,7 @@ def test_journals_of_a_test_stay_in_its_own_directory(oss_env, oss_client, oss_b
 
 
 @pytest.mark.judge
+@pytest.mark.filterwarnings("default")  # theirs
 @pytest.mark.parametrize("module", ["oss2", "alibabacloud_oss_v2"])
 def test_an_official_sdk_finds_the_server(module, oss_env, oss_bucket):
     sdk = pytest.importorskip(module)

@@ -163,7 +163,7 @@ class Story:
         from penstock.client.client import Client
         from penstock.client.identity.credentials import Credentials
         from penstock.net.settings import NetSettings
-        from penstock.server.serve import LocalOss
+        from penstock.server.local_oss import LocalOss
 
         users = {"demo": secrets.token_hex(16)}
         with LocalOss.start(

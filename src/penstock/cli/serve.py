@@ -79,7 +79,8 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
     that is printed, and accepted from this machine only.
     """
     from penstock.server.guard.keys import decide_keys
-    from penstock.server.serve import DEFAULT_BASE_HOSTS, ServerSettings, serve_forever
+    from penstock.server.serve import serve_forever
+    from penstock.server.settings import DEFAULT_BASE_HOSTS, ServerSettings
 
     if given["config_file"] is not None:
         if directory is not None:

@@ -27,8 +27,8 @@ from typing import Final, NoReturn
 from penstock.errors import InvalidInput, PenstockError, StoreError
 from penstock.server.guard.keys import check_keys
 from penstock.server.listen import BACKLOG, cannot_listen
+from penstock.server.opening import Run, endpoint_of, open_server, tls_context
 from penstock.server.place import Place
-from penstock.server.serve import Run, endpoint_of, open_server, tls_context
 from penstock.server.settings import ServerSettings
 from penstock.server.store import DirectoryLock, LocalStore
 from penstock.server.store.blobs import make_directory

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from penstock.errors import ServiceError
 from penstock.server.http.response import Response
 from penstock.server.interceptor import Interceptor, Seen
-from penstock.server.serve import DEFAULT_BASE_HOSTS
+from penstock.server.settings import DEFAULT_BASE_HOSTS
 from penstock.testing import fault as kinds
 from penstock.testing.fault import Fault, Forget, Point
 from penstock.testing.moment import PATIENCE_S

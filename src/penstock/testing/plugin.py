@@ -23,7 +23,7 @@ import pytest
 # pytest imports this file for every run, so what the fixtures need is imported when one is used.
 if TYPE_CHECKING:
     from penstock.client.client import Client
-    from penstock.server.serve import LocalOss
+    from penstock.server.local_oss import LocalOss
     from penstock.testing.faults import Faults, Switchboard
 
 ACCESS_KEY_ID = "penstock-test"
@@ -59,7 +59,7 @@ def oss_server(_oss_switchboard: Switchboard) -> Iterator[LocalOss]:
     Its ``endpoint``, ``region`` and ``users`` (secret by access key id) say how to reach it. Nothing that it
     stores outlives the session.
     """
-    from penstock.server.serve import LocalOss
+    from penstock.server.local_oss import LocalOss
 
     with LocalOss.start(
         users={ACCESS_KEY_ID: ACCESS_KEY_SECRET, _HOUSEKEEPER_ID: secrets.token_hex(16)},
@@ -126,7 +126,7 @@ def oss_client(oss_server: LocalOss, tmp_path: Path) -> Iterator[Client]:
 
 
 @pytest.fixture
-def oss_faults(_oss_switchboard: Switchboard, _oss_housekeeper: Client) -> Iterator[Faults]:
+def oss_faults(_oss_switchboard: Switchboard, oss_server: LocalOss) -> Iterator[Faults]:
     """
     Make the server fail on request, and see what it was asked since the test began.
 
@@ -134,7 +134,7 @@ def oss_faults(_oss_switchboard: Switchboard, _oss_housekeeper: Client) -> Itera
     """
     from penstock.testing.faults import Faults
 
-    faults = Faults(_oss_housekeeper.abort_multipart_upload)
+    faults = Faults(oss_server.forget_upload)
     _oss_switchboard.faults = faults
     yield faults
     _end_faults(_oss_switchboard)

@@ -23,10 +23,10 @@ from penstock.transfer.outcome import CleanUp, Stored
 from penstock.transfer.progress import Progress
 
 if TYPE_CHECKING:
-    from penstock.client.client import Client
     from penstock.client.transfers.copies import CopyOptions
     from penstock.client.transfers.downloads import DownloadOptions
     from penstock.client.transfers.part_source import UploadSource
+    from penstock.client.transfers.stopped import TransferCalls
     from penstock.client.transfers.uploads import ResumeOptions, UploadOptions
 
 _DRAIN_S = 30.0
@@ -50,7 +50,7 @@ class Group:
                 group.upload(path, f"oss://bucket/{path.name}")
     """
 
-    def __init__(self, client: Client, parallel: int, bandwidth_limit_bytes_s: float | None) -> None:
+    def __init__(self, client: TransferCalls, parallel: int, bandwidth_limit_bytes_s: float | None) -> None:
         if parallel < 1:
             raise InvalidInput(f"{parallel} transfers at a time cannot be", advice="Give 1 or more.")
         self._client = client
