@@ -72,6 +72,7 @@ def _stop_blocking(client: penstock.Client, scene: Scene) -> Try:
     give_up = time.perf_counter() + _ARRIVE_S
     while not scene.is_there(client, requests, made) and time.perf_counter() < give_up:
         time.sleep(0.001)
+    assert scene.is_there(client, requests, made), f"{scene.title} was not reached"
     time.sleep(_SETTLE_S * random.uniform(0.5, 1.5))
     assert not running.done(), running.outcome(0)
     requests = started(client)
@@ -94,6 +95,7 @@ async def _stop_task(client: penstock.AsyncClient, scene: Scene) -> Try:
     give_up = time.perf_counter() + _ARRIVE_S
     while not scene.is_there(client.client, requests, made) and time.perf_counter() < give_up:
         await asyncio.sleep(0.001)
+    assert scene.is_there(client.client, requests, made), f"{scene.title} was not reached"
     await asyncio.sleep(_SETTLE_S * random.uniform(0.5, 1.5))
     assert not task.done(), task
     requests = started(client.client)

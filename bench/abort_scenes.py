@@ -105,7 +105,11 @@ class _HungSource:
 
 @dataclass
 class _HungCall:
-    """Stands in the place of a function that does not return before it is released, and fails then."""
+    """
+    Stands in the place of a function that does not return before it is released, and fails then.
+
+    It is released at the end of a scene: until then further calls of a client join the one that hangs.
+    """
 
     error: Exception
     _waiting: list[threading.Event] = field(default_factory=list)
@@ -255,7 +259,6 @@ def scenes(folder: Path, *, tls: bool) -> Iterator[Scene]:
                 "resolving",
                 f"{scheme}://oss.example.test",
                 is_there=lambda *_: resolver.is_called(),
-                after=lambda _: resolver.release(),
             )
         with full_backlog() as port:
             yield scene("connecting", at(port))

@@ -422,9 +422,10 @@ def test_a_cancelled_task_stops_the_upload_it_waits_for(scene, oss_env):
             task = asyncio.ensure_future(transfer.result())
             await asyncio.to_thread(scene.faults.wait_until, lambda: scene.faults.count("UploadPart") >= 3)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(asyncio.CancelledError) as cancelled:
                 await task
             assert transfer.done()
+            assert cancelled.value.__cause__.resume_token == transfer.resume_token
             scene.faults.end()
             resumed = await client.resume(transfer.resume_token)
             return await resumed.result()

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from penstock.client.aio_group import AsyncGroup
-from penstock.client.aio_transfer import AsyncTransfer, done, quiet
+from penstock.client.aio_transfer import AsyncTransfer, done, quiet, raise_beside
 from penstock.client.calls.caller import Caller
 from penstock.client.calls.object_body import CHUNK_BYTES, ObjectBody
 from penstock.client.client import Client
@@ -265,10 +265,7 @@ async def _end_of(call: Call[T], loop: asyncio.AbstractEventLoop) -> T:
     except asyncio.CancelledError as cancelled:
         call.abort("cancelled")
         await quiet(call, loop)
-        outcome = call.outcome(0)
-        # The task was cancelled and says so; whether OSS has the object is told beside it.
-        cancelled.add_note(f"penstock: committed={outcome.committed}")
-        raise cancelled from outcome.error
+        raise_beside(cancelled, call.outcome(0))
     return call.result(0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from penstock.client.running.transfer import Transfer
@@ -15,7 +15,11 @@ from penstock.transfer.progress import Progress
 
 
 class AsyncTransfer:
-    """As `Transfer`, awaited. Cancelling a task that awaits the result aborts the transfer."""
+    """
+    As `Transfer`, awaited. Cancelling a task that awaits the result aborts the transfer.
+
+    The task ends with `asyncio.CancelledError`; its ``__cause__`` is the `Aborted` of the transfer.
+    """
 
     def __init__(self, transfer: Transfer) -> None:
         self._transfer = transfer
@@ -78,10 +82,16 @@ class AsyncTransfer:
         loop = asyncio.get_running_loop()
         try:
             await done(self._transfer, loop)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             self._transfer.abort("cancelled")
             await quiet(self._transfer, loop)
-            raise
+            raise_beside(cancelled, self._transfer.outcome(0))
+
+
+def raise_beside(cancelled: asyncio.CancelledError, outcome: Outcome[Any]) -> NoReturn:
+    """Raise a task's cancellation, with what has come of its call told beside it: as cause, and in a note."""
+    cancelled.add_note(f"penstock: committed={outcome.committed}")
+    raise cancelled from outcome.error
 
 
 async def quiet(running: Call[Any] | Transfer, loop: asyncio.AbstractEventLoop) -> None:
