@@ -4,9 +4,10 @@ How soon an upload has stopped, in every state it can be in; and what others do 
 For each state a call is brought there, left for some milliseconds, and stopped from another thread (blocking)
 or by cancelling its task (asyncio). ``abort()`` is the time that the stopping call itself takes; ``quiet`` is
 the time until the call has ended and no connection of the client is in use. Bytes after are those that the
-other end's kernel took once ``abort()`` had returned: it looks now and then how many have come, so they are
-between what came since its first look after that moment and what came since its last look before. Descriptors
-and threads are counted after two warm-up tries and again after the last.
+other end's kernel took once ``abort()`` had returned, or the loop had passed the cancellation on. It looks
+now and then how many have come, so their number is between what came since its first look after that moment
+and what came since its last look before. Descriptors and threads are counted after two warm-up tries and
+again after the last.
 
     python bench/abort.py                       # all of it, some minutes
     python bench/abort.py --tries 20 --no-peers --only "hashing,back-off"
@@ -34,6 +35,8 @@ from abort_scenes import Scene, scenes, started
 _SETTLE_S = 0.008
 _ARRIVE_S = 20.0
 _PATIENCE_S = 10.0
+_ROUNDS_TO_CANCEL = 2
+"""After so many rounds of its loop a task has been told that it is cancelled, and has stopped its call."""
 
 
 class Try(NamedTuple):
@@ -102,6 +105,9 @@ async def _stop_task(client: penstock.AsyncClient, scene: Scene) -> Try:
     begun = time.perf_counter()
     task.cancel()
     returned = time.perf_counter()
+    for _ in range(_ROUNDS_TO_CANCEL):
+        await asyncio.sleep(0)
+    cancelled_at = time.perf_counter()
     code = ""
     try:
         await task
@@ -111,7 +117,7 @@ async def _stop_task(client: penstock.AsyncClient, scene: Scene) -> Try:
     quiet = time.perf_counter()
     late = started(client.client) - requests
     scene.after(made)
-    return Try((returned - begun) * 1e3, (quiet - begun) * 1e3, late, _late_bytes(scene, returned), code)
+    return Try((returned - begun) * 1e3, (quiet - begun) * 1e3, late, _late_bytes(scene, cancelled_at), code)
 
 
 def _descriptors() -> int:
