@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow judges check format bench fuzz clean
+.PHONY: help demo test test-slow test-orders judges check format bench fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ judges:  ## run the official SDKs' own suites: make judges OSS2=CHECKOUT V2=CHEC
 	@test -n "$(OSS2)$(V2)" || { echo "make judges needs a checkout: OSS2=/path/to/aliyun-oss-python-sdk or V2=/path/to/alibabacloud-oss-python-sdk-v2, or both"; exit 1; }
 	@$(MAKE) --no-print-directory $(VENV)-judges/.done
 	@$(VENV)-judges/bin/python tests/judges/run_sdk_suites.py $(if $(OSS2),--oss2 $(OSS2)) $(if $(V2),--v2 $(V2)) $(ARGS)
+
+test-orders: $(VENV)/.test  ## the transfer machines through 200,000 random orders of events (2 minutes)
+	@$(BIN)/python -m pytest -n auto -m slow tests/transfer
 
 check: $(VENV)/.check  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
