@@ -4,10 +4,8 @@ How soon an upload has stopped, in every state it can be in; and what others do 
 For each state a call is brought there, left for some milliseconds, and stopped from another thread (blocking)
 or by cancelling its task (asyncio). ``abort()`` is the time that the stopping call itself takes; ``quiet`` is
 the time until the call has ended and no connection of the client is in use. Bytes after are those that the
-other end's kernel took once ``abort()`` had returned, or the loop had passed the cancellation on. It looks
-now and then how many have come, so their number is between what came since its first look after that moment
-and what came since its last look before. Descriptors and threads are counted after two warm-up tries and
-again after the last.
+other end's kernel took once ``abort()`` had returned, or the loop had passed the cancellation on; it tells
+when each packet came. Descriptors and threads are counted after two warm-up tries and again after the last.
 
     python bench/abort.py                       # all of it, some minutes
     python bench/abort.py --tries 20 --no-peers --only "hashing,back-off"

@@ -3,7 +3,7 @@ Servers that keep a client waiting in a state of its choice, in a process of the
 
 On demand one notes when a connection began and ended and how many bytes had arrived at which moment, on the
 clock that all processes of a machine share, so that what a client says about having stopped can be compared
-with what reached the other end. The bytes are those that the kernel took (TCP_INFO, Linux), read or not.
+with what reached the other end. The bytes are those that the kernel took (Linux only), read or not.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _BLOCK_BYTES = 1 << 16
 _MOST_SAMPLES = 4096
 _TCP_INFO_BYTES = 136
 _BYTES_RECEIVED_AT = 128  # tcpi_bytes_received
+_TIMESTAMPS = 35  # SO_TIMESTAMPNS, with the time of the last packet read
+_SAID_BYTES = 64
 
 
 class Note(NamedTuple):
@@ -61,14 +63,34 @@ class Note(NamedTuple):
 
 
 class _Arrivals:
-    """How many bytes a connection has brought so far."""
+    """How many bytes a connection has brought by when: the kernel knows, whenever they are read."""
 
     def __init__(self, sock: socket.socket, wanted: bool) -> None:
         self._sock = sock
         self._wanted = wanted and sys.platform == "linux"
+        self._clock_offset_s = time.perf_counter() - time.time()
+        self._read = 0
         self.samples: deque[tuple[float, int]] = deque(maxlen=_MOST_SAMPLES)
+        if self._wanted:
+            sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
+            self.look()
+            self._read = self.samples[-1][1]  # TLS has read its handshake
+
+    def receive(self, buffer: bytearray) -> int:
+        """Receive some bytes as they come over the wire, encrypted or not; 0 at the end."""
+        if not self._wanted:
+            return self._sock.recv_into(buffer)
+        # That of the class below: the one of an SSLSocket refuses.
+        count, said, _, _ = socket.socket.recvmsg_into(self._sock, [buffer], _SAID_BYTES)
+        self._read += count
+        for _, kind, data in said:
+            if kind == _TIMESTAMPS:
+                seconds, nanoseconds = struct.unpack("qq", data[:16])
+                self.samples.append((seconds + nanoseconds / 1e9 + self._clock_offset_s, self._read))
+        return count
 
     def look(self) -> None:
+        """Note how many have come by now, read or not (TCP_INFO)."""
         if self._wanted:
             now = time.perf_counter()
             info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
@@ -87,8 +109,8 @@ def _reads_nothing(sock: socket.socket, arrivals: _Arrivals) -> None:
 
 def _never_answers(sock: socket.socket, arrivals: _Arrivals) -> None:
     buffer = bytearray(_BLOCK_BYTES)
-    while sock.recv_into(buffer):
-        arrivals.look()
+    while arrivals.receive(buffer):
+        pass
 
 
 def _is_busy(sock: socket.socket, arrivals: _Arrivals) -> None:
