@@ -78,7 +78,7 @@ def test_what_a_killed_download_left_that_nobody_goes_on_with_is_removed_by_the_
         programs.killed(fault, text, path=str(path), **names)
         (left,) = folder.iterdir()
         assert left != path
-    # What another process has is in use, not left. (Of an object of its own: the server may still be busy with
+    # What another process has is in use, not left. (An object of its own: the server may still be busy with
     # requests of those that were killed.)
     here.put_object(oss_bucket, "another", data)
     names |= {"url": f"oss://{oss_bucket}/another", "key": "another"}
