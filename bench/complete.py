@@ -25,9 +25,9 @@ from typing import Any
 import apsw
 
 import report
-from oss_process import ask, cpu_s, first_answer, free_port, start
+from oss_process import ask, bucket_named, cpu_s, first_answer, free_port, start
 from penstock.protocol.crc64 import crc64
-from penstock.server.store import Attributes, BucketRecord, LocalStore, uploads
+from penstock.server.store import Attributes, LocalStore, uploads
 
 BUCKET = "bucket"
 PART_BYTES = 8 << 20
@@ -75,17 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         directory = Path(folder) / "data"
         with LocalStore.open(directory, "none") as store:
-            store.create_bucket(
-                BucketRecord(
-                    name=BUCKET,
-                    owner="1000000000000001",
-                    region="oss-cn-hangzhou",
-                    acl="private",
-                    storage_class="Standard",
-                    redundancy="LRS",
-                    created_ms=0,
-                )
-            )
+            store.create_bucket(bucket_named(BUCKET))
             with store.stage() as staged:
                 store.put_object(BUCKET, "first", staged, Attributes())
             made = [lay_parts(store, f"large{number}", given.parts) for number in range(given.uploads)]

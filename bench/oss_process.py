@@ -13,9 +13,23 @@ from pathlib import Path
 from penstock.protocol.percent import parse_query
 from penstock.protocol.signature_v4 import authorization_v4
 from penstock.protocol.signing import Credentials
+from penstock.server.store import BucketRecord
 
 KEYS = Credentials("bench", "not-a-secret")
 REGION = "cn-hangzhou"
+
+
+def bucket_named(name: str) -> BucketRecord:
+    """What a store is told of a bucket like any other."""
+    return BucketRecord(
+        name=name,
+        owner="1000000000000001",
+        region=f"oss-{REGION}",
+        acl="private",
+        storage_class="Standard",
+        redundancy="LRS",
+        created_ms=0,
+    )
 
 
 def free_port() -> int:

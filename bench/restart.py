@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import report
-from oss_process import ask, cpu_s, first_answer, free_port, start
-from penstock.server.store import Attributes, BucketRecord, LocalStore
+from oss_process import ask, bucket_named, cpu_s, first_answer, free_port, start
+from penstock.server.store import Attributes, LocalStore
 
 BUCKET = "bucket"
 IN_ROW_BYTES, IN_FILE_BYTES = 1_000, 40_000
@@ -33,17 +33,7 @@ WRITERS = 4
 def fill(directory: Path, objects: int) -> None:
     """One object in ten has a file of its own, the others are small enough for their row."""
     with LocalStore.open(directory, "none") as store:
-        store.create_bucket(
-            BucketRecord(
-                name=BUCKET,
-                owner="1000000000000001",
-                region="oss-cn-hangzhou",
-                acl="private",
-                storage_class="Standard",
-                redundancy="LRS",
-                created_ms=0,
-            )
-        )
+        store.create_bucket(bucket_named(BUCKET))
 
         def put(number: int) -> None:
             body = bytes(IN_ROW_BYTES if number % 10 else IN_FILE_BYTES)

@@ -122,15 +122,3 @@ def trip() -> Callable[[Latch, Caller], float]:
         return caller.ended_at - tripped_at
 
     return trip_and_join
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], bool]], None]:
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        pause = threading.Event()
-        while not condition():
-            assert time.monotonic() < deadline, "the condition never came to hold"
-            pause.wait(0.001)
-
-    return wait

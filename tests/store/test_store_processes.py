@@ -162,7 +162,9 @@ def test_what_one_process_reads_stays_while_another_collects_garbage(
             other.delete_object(Box.name, "key")
             assert other.collect_garbage() == 0
             assert found.read() == b"".join(bytes([number]) * PART for number in range(1, 20))
-        assert other.collect_garbage() == 19
+        # Whichever process is first: one of them may have looked by itself since the read ended.
+        other.collect_garbage()
+        assert [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()] == []
 
 
 def test_a_reader_keeps_only_what_it_may_need(shared: LocalStore, tmp_path: Path) -> None:

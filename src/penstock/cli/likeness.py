@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.errors import NotFound
+from penstock.files.source import READ_BYTES, SourceFile
+from penstock.protocol.crc64 import crc64
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
@@ -84,18 +86,15 @@ def remote_side(client: Client, url: OssUrl) -> Side | None:
 def listed_side(client: Client, url: OssUrl, found: ListedObject) -> Side:
     """An object as a listing shows it; its CRC-64 is asked for if it is needed."""
 
-    def crc64() -> int | None:
+    def ask() -> int | None:
         there = remote_side(client, url)
         return None if there is None else there.crc64()
 
     modified_s = found.last_modified.timestamp() if found.last_modified is not None else None
-    return Side(found.size_bytes, modified_s, crc64)
+    return Side(found.size_bytes, modified_s, ask)
 
 
 def _crc64_of(path: Path) -> int:
-    from penstock.files.source import READ_BYTES, SourceFile
-    from penstock.protocol.crc64 import crc64
-
     whole = 0
     with SourceFile.open(path) as source:
         for block in source.blocks(0, source.identity.size_bytes, bytearray(READ_BYTES)):

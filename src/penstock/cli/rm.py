@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +11,8 @@ from penstock.cli.address import client_at, confirm, place_url
 from penstock.cli.amounts import count_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
+from penstock.cli.removal import remove_objects
 from penstock.errors import InvalidInput
-from penstock.protocol.limits import MAX_DELETE_KEYS
 from penstock.protocol.urls import OssUrl
 
 if TYPE_CHECKING:
@@ -42,26 +41,16 @@ def command(options: Options, address: str, recursive: bool, force: bool, dry_ru
             return
         if recursive:
             confirm(f"Remove all objects that begin with {url}?", sure=force)
-        count = _remove(client, url, keys, options)
+        count = 0
+        for key in remove_objects(client, url.bucket, keys):
+            _show(url, key, options, "removed")
+            count += 1
     options.say(f"removed {count_text(count, 'object')}")
 
 
 def _keys(client: Client, url: OssUrl) -> Iterator[str]:
     for found in client.iter_objects(url.bucket, prefix=url.key or None):
         yield found.key
-
-
-def _remove(client: Client, url: OssUrl, keys: Iterator[str], options: Options) -> int:
-    count = 0
-    while batch := list(islice(keys, MAX_DELETE_KEYS)):
-        if len(batch) == 1:
-            client.delete_object(url.bucket, batch[0])
-        else:
-            client.delete_multiple_objects(url.bucket, batch, quiet=True)
-        for key in batch:
-            _show(url, key, options, "removed")
-        count += len(batch)
-    return count
 
 
 def _show(url: OssUrl, key: str, options: Options, what: str) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +16,13 @@ from penstock.cli.copy_plan import CopyPlan, copy_jobs, copy_plan, folder_key, t
 from penstock.cli.copy_run import CopyRun
 from penstock.cli.cp import copy_options, options_of, say_copies
 from penstock.cli.ending import ExitCode
+from penstock.cli.json_line import echo_json
 from penstock.cli.likeness import Likeness
 from penstock.cli.meter import open_meter
 from penstock.cli.options import Options, open_client, oss_command
+from penstock.cli.removal import remove_objects
 from penstock.cli.selection import selection_of
 from penstock.errors import InvalidInput
-from penstock.protocol.limits import MAX_DELETE_KEYS
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
@@ -112,9 +111,9 @@ def _remove(plan: CopyPlan, names: list[str], client: Client) -> None:
             except OSError as error:
                 raise InvalidInput(f"{name} cannot be removed: {error.strerror}") from error
         return
-    keys = (folder_key(plan.target_url) + name for name in names)
-    while batch := list(islice(keys, MAX_DELETE_KEYS)):
-        client.delete_multiple_objects(plan.target_url.bucket, batch, quiet=True)
+    prefix = folder_key(plan.target_url)
+    for _ in remove_objects(client, plan.target_url.bucket, (prefix + name for name in names)):
+        pass
 
 
 def _say_removed(plan: CopyPlan, names: list[str], options: Options, what: str) -> None:
@@ -126,6 +125,6 @@ def _say_removed(plan: CopyPlan, names: list[str], options: Options, what: str) 
             else f"oss://{url.bucket}/{folder_key(url)}{name}"
         )
         if options.json:
-            click.echo(json.dumps({"removed": place}, ensure_ascii=False))
+            echo_json({"removed": place})
         else:
             click.echo(f"{what} {place}")

@@ -20,8 +20,7 @@ from penstock.protocol.signing import (
     OSS_HEADER_PREFIX,
     SECURITY_TOKEN_HEADER,
     bad_authorization,
-    check_clock,
-    expired,
+    check_times,
     mismatch,
     signed_twice,
 )
@@ -89,10 +88,7 @@ def check_v2(
     Raises:
         ServiceError: SignatureDoesNotMatch, RequestTimeTooSkewed, or AccessDenied (a URL after its time).
     """
-    if presented.expires_at is not None and now > presented.expires_at:
-        raise expired(presented.expires_at, now)
-    if presented.signed_at is not None:
-        check_clock(presented.signed_at, presented.date_text, now)
+    check_times(presented.expires_at, presented.signed_at, presented.date_text, now)
     string_to_sign = _string_to_sign(presented, method, path, query, headers)
     digest = hmac.digest(secret.encode(), string_to_sign.encode("utf-8", "replace"), "sha256")
     if not hmac.compare_digest(base64.b64encode(digest), presented.signature.encode("utf-8", "replace")):

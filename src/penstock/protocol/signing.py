@@ -51,6 +51,14 @@ def check_clock(requested_at: int, requested_text: str, now: int) -> None:
         )
 
 
+def check_times(expires_at: int | None, signed_at: int | None, date_text: str, now: int) -> None:
+    """Refuse a signed URL after its time, and a signed request that is too far from `now` (V1 and V2)."""
+    if expires_at is not None and now > expires_at:
+        raise expired(expires_at, now)
+    if signed_at is not None:
+        check_clock(signed_at, date_text, now)
+
+
 def expired(expires_at: int, now: int) -> ServiceError:
     """Give the refusal of a signed URL after its time."""
     return fault(

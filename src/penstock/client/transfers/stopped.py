@@ -12,6 +12,7 @@ from penstock.client.transfers.part_source import UploadSource
 from penstock.client.transfers.uploads import ResumeOptions
 from penstock.errors import InvalidInput
 from penstock.protocol.urls import is_oss_url
+from penstock.transfer.events import CancelRequested
 from penstock.transfer.job import Beginning, FromJournal, FromToken
 from penstock.transfer.journal import TransferKind
 from penstock.transfer.outcome import Outcome
@@ -68,7 +69,7 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
                 f"{what[:80]} is an upload: its bytes come from a file, not from {named}",
                 advice="Name the file, or begin a copy: client.copy(source, target).",
             )
-        return super().resume(what, source, **options)
+        return self._resume_upload(what, path, beginning, source, **options)
 
     def cancel_upload(self, what: str) -> Outcome:
         """
@@ -87,10 +88,10 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
             JournalLocked: A process carries it out; abort it there.
             InvalidInput: Nothing of that name is known.
         """
-        path, beginning = self._beginning(what)
+        path, beginning = self._beginning(what, to_cancel=True)
         if _kind_of(beginning, None) is TransferKind.DOWNLOAD:
             return self._cancel_download(_journal_of_download(what, path))
-        return super().cancel_upload(what)
+        return self._without_source(what, path, beginning, CancelRequested(), resolve_only=False)
 
     def resolve_upload(self, what: str) -> Outcome:
         """
@@ -108,13 +109,13 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
             JournalLocked: A process carries it out.
             InvalidInput: It is a download, which is never in doubt; or nothing of that name is known.
         """
-        _, beginning = self._beginning(what)
+        path, beginning = self._beginning(what, by_journal=True)
         if _kind_of(beginning, None) is TransferKind.DOWNLOAD:
             raise InvalidInput(
                 f"{what[:80]} is a download: nothing about it is in doubt",
                 advice="Look at the file, or resume the download.",
             )
-        return super().resolve_upload(what)
+        return self._without_source(what, path, beginning, None, resolve_only=True)
 
 
 def _kind_of(beginning: Beginning, source: UploadSource | None) -> TransferKind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -37,7 +38,7 @@ from penstock.files.source import IDENTITY_IS_PROOF
 from penstock.net.throttle import Bandwidth
 from penstock.protocol.urls import is_oss_url, parse_url
 from penstock.transfer import token as tokens
-from penstock.transfer.events import CancelRequested, Event
+from penstock.transfer.events import Event
 from penstock.transfer.job import (
     Beginning,
     Fresh,
@@ -178,10 +179,28 @@ class UploadTransfers(Caller):
             raise
         return self._run(requester, job, settings, Fresh(), parts, file, progress, traffic_limit_bits_per_s)
 
-    def resume(
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """
+        The transfers, of all kinds and endpoints, that journals of this user tell of.
+
+        Unreadable journals are left out.
+        """
+        return self._journals.unfinished()
+
+    @abstractmethod
+    def cancel_upload(self, what: str) -> Outcome: ...
+
+    @abstractmethod
+    def resolve_upload(self, what: str) -> Outcome: ...
+
+    # --- how
+
+    def _resume_upload(
         self,
         what: str,
-        source: UploadSource | None = None,
+        path: Path | None,
+        beginning: Beginning,
+        source: UploadSource | None,
         *,
         parallel: int | None = None,
         keep_matching: bool = False,
@@ -191,27 +210,9 @@ class UploadTransfers(Caller):
         traffic_limit_bits_per_s: int | None = None,
         progress: OnProgress | None = None,
     ) -> Transfer:
-        """
-        Go on with an upload that was stopped, under the same UploadId; only what OSS lacks is sent.
-
-        Args:
-            what: A resume token, or ``oss://bucket/key``. The journal of this user is asked first; without
-                one, the unfinished upload is found at OSS and its parts are compared with the source by
-                CRC-64.
-            source: Where the bytes are; None takes the file that the journal names.
-            keep_matching: True goes on although the source was changed, and sends again only the parts that
-                differ.
-
-        Raises:
-            JournalLocked: Another process carries out this upload, and is named.
-            InvalidInput: Nothing of that name is known, or the source has to be named.
-            SourceUnreadable: The source cannot be read.
-
-        Every other refusal is the transfer's result: `SourceChanged`, `TargetChanged`, `UploadLost`.
-        """
+        """Go on with an upload; the arguments are those of `resume`, and what was found out about it."""
         check_traffic_limit(traffic_limit_bits_per_s)
         requester = self._limited(bandwidth_limit_bytes_s)
-        path, beginning = self._beginning(what, by_journal=source is None)
         parts = part_source(known_source(what, source, beginning), self._errands)
         file: JournalFile | None = None
         try:
@@ -233,50 +234,6 @@ class UploadTransfers(Caller):
             trust_identity=IDENTITY_IS_PROOF,
         )
         return self._run(requester, job, settings, beginning, parts, file, progress, traffic_limit_bits_per_s)
-
-    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
-        """
-        The transfers, of all kinds and endpoints, that journals of this user tell of.
-
-        Unreadable journals are left out.
-        """
-        return self._journals.unfinished()
-
-    def cancel_upload(self, what: str) -> Outcome:
-        """
-        Make OSS forget an unfinished upload that no process carries out, and remove its journal.
-
-        Works while requests are disabled.
-
-        Args:
-            what: As in `resume`.
-
-        Returns:
-            How it ended; ``clean_up`` is ``verified``, ``pending`` or ``failed``.
-
-        Raises:
-            JournalLocked: A process carries it out; abort it there.
-        """
-        return self._without_source(what, CancelRequested(), resolve_only=False)
-
-    def resolve_upload(self, what: str) -> Outcome:
-        """
-        Find out what became of an upload whose Complete was not answered; nothing is sent but questions.
-
-        Args:
-            what: As in `resume`.
-
-        Returns:
-            ``committed`` is ``yes`` or ``no``, told by the upload and the object themselves. It stays
-            ``unknown`` only if the evidence could not be had. An upload that is gone without leaving our
-            object ends with `UploadLost`.
-
-        Raises:
-            JournalLocked: A process carries it out.
-        """
-        return self._without_source(what, None, resolve_only=True)
-
-    # --- how
 
     def _beginning(
         self, what: str, *, to_cancel: bool = False, by_journal: bool = False
@@ -311,9 +268,10 @@ class UploadTransfers(Caller):
             return known.path, FromJournal(known.view)
         return None, FromKey(except_for=self._journals.cancelled_uploads(*target))
 
-    def _without_source(self, what: str, first: Event | None, *, resolve_only: bool) -> Outcome:
+    def _without_source(
+        self, what: str, path: Path | None, beginning: Beginning, first: Event | None, *, resolve_only: bool
+    ) -> Outcome:
         """Run the machine of an upload to an end for which its bytes are not needed."""
-        path, beginning = self._beginning(what, to_cancel=first is not None, by_journal=resolve_only)
         file: JournalFile | None = None
         try:
             if path is not None:
