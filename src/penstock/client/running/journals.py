@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -36,9 +37,13 @@ class Journals:
 
     def __init__(self, state: StateDir) -> None:
         self._state = state
+        self._has_removed_empty = False
 
     def create(self, job_id: str) -> JournalFile:
         """Make the journal of a new job, and lock it."""
+        if not self._has_removed_empty:
+            self._has_removed_empty = True
+            self._remove_empty()
         return JournalFile.create(self._state.journal_path(job_id), command=_command())
 
     def open(self, path: Path) -> tuple[JournalFile, JournalView]:
@@ -120,6 +125,16 @@ class Journals:
             if (one.view.end.kind if one.view.end else None) is end
             and (one.view.intent.endpoint, one.view.intent.bucket, one.view.intent.key) == wanted
         ]
+
+    def _remove_empty(self) -> None:
+        """Remove journals whose process was killed before it had written in them what it was about to do."""
+        for path in self._state.journal_paths():
+            # One that is locked is just being begun.
+            with suppress(TransferError):
+                if not read_journal(path):
+                    with JournalFile.open(path, command=_command()) as file:
+                        if not file.read_all():
+                            file.delete()
 
     def _look(self, path: Path) -> UnfinishedUpload | None:
         if not path.exists():
