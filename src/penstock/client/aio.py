@@ -64,6 +64,29 @@ def iterated(
     return run
 
 
+def opened(
+    method: Callable[Concatenate[C, P], ObjectBody],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, AsyncObjectBody]]:
+    """The same call, awaited, and so is what it opens."""
+
+    @wraps(method)
+    async def run(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncObjectBody:
+        return AsyncObjectBody(self, await self._run(method, *args, **kwargs))
+
+    return run
+
+
+def taking_what(
+    constructor: Callable[Concatenate[Client, P], None],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[AsyncClient, P], None]]:
+    """Give a constructor the arguments of another one."""
+
+    def decorate(init: Callable[..., None]) -> Callable[Concatenate[AsyncClient, P], None]:
+        return wraps(constructor)(init)
+
+    return decorate
+
+
 class AsyncObjectBody:
     """As `ObjectBody`, awaited: ``await body.read()``, ``async for chunk in body``."""
 
@@ -109,6 +132,7 @@ class AsyncClient:
             task.cancel()       # stops the upload now
     """
 
+    @taking_what(Client.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.client = Client(*args, **kwargs)
 
@@ -117,6 +141,7 @@ class AsyncClient:
     head_object = awaited(Client.head_object)
     get_object_meta = awaited(Client.get_object_meta)
     object_exists = awaited(Client.object_exists)
+    get_object = opened(Client.get_object)
     delete_object = awaited(Client.delete_object)
     delete_multiple_objects = awaited(Client.delete_multiple_objects)
     copy_object = awaited(Client.copy_object)
@@ -162,11 +187,6 @@ class AsyncClient:
     presign_get = awaited(Client.presign_get)
     presign_head = awaited(Client.presign_head)
     presign_put = awaited(Client.presign_put)
-
-    async def get_object(self, bucket: str, key: str, **options: Any) -> AsyncObjectBody:
-        """Read an object, or a range of it; the arguments are those of `Client.get_object`."""
-        body = await self._run(Client.get_object, bucket, key, **options)
-        return AsyncObjectBody(self, body)
 
     async def upload(
         self, source: UploadSource, target: str, **options: Unpack[UploadOptions]

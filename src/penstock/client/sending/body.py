@@ -28,8 +28,8 @@ READ_BYTES = 256 * 1024
 """Files and streams are read in blocks of this size, which stay in the processor's cache."""
 
 Bytes = bytes | bytearray | memoryview
-Source = Bytes | str | os.PathLike[str] | IO[bytes] | Iterable[Bytes]
-"""What an upload takes: text is a path, never content."""
+Source = Bytes | str | os.PathLike[str] | IO[bytes] | Iterable[Bytes] | AsyncIterable[Bytes]
+"""What an upload takes: text is a path, never content; an asynchronous iterable only with `AsyncClient`."""
 
 Report = Callable[[int], None]
 
