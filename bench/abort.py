@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import statistics
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import abort_many
 import abort_peers
 import penstock
 import report
@@ -163,12 +163,6 @@ def _run_tasks(scene: Scene, tries: int) -> tuple[list[Try], tuple[int, int]]:
     return asyncio.run(all_of_them())
 
 
-def _figures(values: Sequence[float]) -> str:
-    ordered = sorted(values)
-    p99 = ordered[max(0, -(-len(ordered) * 99 // 100) - 1)]
-    return f"{statistics.median(ordered):.2f} / {p99:.2f} / {ordered[-1]:.2f}"
-
-
 def _most_bytes(taken: Sequence[Try]) -> str:
     counts = [one.late_bytes for one in taken if one.late_bytes is not None]
     return report.between(counts) if counts else "-"
@@ -189,8 +183,8 @@ def _ours(folder: Path, tries: int, only: set[str]) -> tuple[list[list[str]], li
                     [
                         scene.title,
                         f"{how}, {over}",
-                        _figures([one.abort_ms for one in taken]),
-                        _figures([one.quiet_ms for one in taken]),
+                        report.spread([one.abort_ms for one in taken]),
+                        report.spread([one.quiet_ms for one in taken]),
                         str(sum(one.late_requests for one in taken)),
                         _most_bytes(taken),
                         f"{descriptors:+d} / {threads:+d}",
@@ -236,6 +230,11 @@ def main() -> None:
              "descriptors / threads left", "outcome"],
             rows,
         )  # fmt: skip
+        many = []
+        if not chosen.only:
+            many_tries = max(1, chosen.tries // 10)
+            many = abort_many.measure(many_tries)
+            text += "\n" + abort_many.print_figures(many, many_tries)
         peers: list[dict[str, Any]] = []
         if not chosen.no_peers:
             peers = abort_peers.measure(chosen.patience)
@@ -249,7 +248,9 @@ def main() -> None:
             )
     if chosen.write is not None:
         report.write_between_marks(chosen.write, f"{_on_what(surroundings)}\n\n{text}")
-    path = report.write_json("abort", {"surroundings": surroundings, "penstock": results, "peers": peers})
+    path = report.write_json(
+        "abort", {"surroundings": surroundings, "penstock": results, "many": many, "peers": peers}
+    )
     print(f"\n{path}")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import ssl
+import statistics
 import time
 from collections.abc import Iterable, Sequence
 from importlib import metadata
@@ -34,6 +35,13 @@ def surroundings() -> dict[str, Any]:
         "openssl": ssl.OPENSSL_VERSION,
         "packages": versions,
     }
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, 99th percentile and maximum."""
+    ordered = sorted(values)
+    p99 = ordered[max(0, -(-len(ordered) * 99 // 100) - 1)]
+    return f"{statistics.median(ordered):.2f} / {p99:.2f} / {ordered[-1]:.2f}"
 
 
 def between(counts: Sequence[tuple[int, int]]) -> str:

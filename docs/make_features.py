@@ -34,6 +34,8 @@ PARTLY = {
     "PutBucketWebsite": "`Mirror` and `Internal` rules are kept, not followed",
     "PutBucketRequestPayment": "refuses who does not agree to pay; nobody pays",
     "DescribeRegions": "the server's own region",
+    "SelectObject": "a range of lines or splits needs no CreateSelectObjectMeta before",
+    "CreateSelectObjectMeta": "counted anew every time, not kept",
 }
 COMMANDS = {
     "PutBucket": "mb",
@@ -74,7 +76,7 @@ OTHERS = (
         "-",
     ),
     ("`x-oss-traffic-limit`", "yes", "kept to", "-"),
-    ("Image and document processing, select", "-", "NotImplemented, by name", "-"),
+    ("Image and document processing", "-", "NotImplemented, by name", "-"),
     ("Live channels, replication, CNAME, metadata query", "-", "NotImplemented, by name", "-"),
     (
         "Buckets in the path of a named host",
@@ -93,7 +95,8 @@ OTHERS = (
 
 def text() -> str:
     """The document."""
-    calls = sorted(OPERATIONS, key=lambda one: one.name)
+    # Some calls are several operations, one for each form of what they are about.
+    calls = sorted({one.name: one for one in OPERATIONS}.values(), key=lambda one: one.name)
     lines = [
         "# What of OSS is there",
         "",

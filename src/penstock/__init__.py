@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from penstock.version import VERSION
 
 if TYPE_CHECKING:
-    from penstock.client.aio import AsyncClient, AsyncObjectBody
+    from penstock.client.aio import AsyncClient, AsyncObjectBody, AsyncSelectBody
     from penstock.client.aio_group import AsyncGroup
     from penstock.client.aio_transfer import AsyncTransfer
     from penstock.client.calls.object_body import ObjectBody
     from penstock.client.calls.presign import PresignedUrl
+    from penstock.client.calls.select import CsvInput, JsonInput, SelectMeta
+    from penstock.client.calls.select_body import SelectBody
     from penstock.client.client import Client
     from penstock.client.identity.credentials import Credentials
     from penstock.client.running.control import RunningTransfer, running_transfers
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
         TimedOut,
         TlsFailed,
         TransferError,
+        UnexpectedError,
         UploadLost,
     )
     from penstock.net.settings import NetSettings
@@ -77,7 +80,7 @@ __version__ = VERSION
 
 # Each name is imported when it is first asked for: `penstock --help` needs none of them.
 _PLACES = {
-    "penstock.client.aio": "AsyncClient AsyncObjectBody",
+    "penstock.client.aio": "AsyncClient AsyncObjectBody AsyncSelectBody",
     "penstock.client.aio_group": "AsyncGroup",
     "penstock.client.aio_transfer": "AsyncTransfer",
     "penstock.client.sending.call": "Call",
@@ -89,6 +92,8 @@ _PLACES = {
     "penstock.client.calls.object_body": "ObjectBody",
     "penstock.client.sending.outcome": "Outcome",
     "penstock.client.calls.presign": "PresignedUrl",
+    "penstock.client.calls.select": "CsvInput JsonInput SelectMeta",
+    "penstock.client.calls.select_body": "SelectBody",
     "penstock.client.sending.retry": "RetryPolicy",
     "penstock.client.sending.scope": "abort_all abort_scope",
     "penstock.client.running.transfer": "Transfer",
@@ -100,7 +105,7 @@ _PLACES = {
         NotFound NotModified PenstockError PreconditionFailed ProxyRefused
         ServiceError ServiceUnavailable SourceChanged SourceEndedEarly SourceError
         SourceGrew SourceUnreadable StoreError TargetChanged TimedOut
-        TlsFailed TransferError UploadLost
+        TlsFailed TransferError UnexpectedError UploadLost
     """,
     "penstock.net.settings": "NetSettings",
     "penstock.transfer.outcome": "CleanUp Stored",
@@ -128,6 +133,7 @@ __all__ = [
     "AsyncClient",
     "AsyncGroup",
     "AsyncObjectBody",
+    "AsyncSelectBody",
     "AsyncTransfer",
     "Call",
     "ChecksumMismatch",
@@ -139,12 +145,14 @@ __all__ = [
     "ConnectionLost",
     "Credentials",
     "CredentialsMissing",
+    "CsvInput",
     "Forbidden",
     "Group",
     "IncompleteUpload",
     "InvalidInput",
     "JournalLocked",
     "JournalUnreadable",
+    "JsonInput",
     "MalformedResponse",
     "NameNotResolved",
     "NetSettings",
@@ -163,6 +171,8 @@ __all__ = [
     "ProxyRefused",
     "RetryPolicy",
     "RunningTransfer",
+    "SelectBody",
+    "SelectMeta",
     "ServiceError",
     "ServiceUnavailable",
     "SourceChanged",
@@ -178,6 +188,7 @@ __all__ = [
     "Transfer",
     "TransferEnd",
     "TransferError",
+    "UnexpectedError",
     "UploadLost",
     "__version__",
     "abort_all",

@@ -23,6 +23,7 @@ Every exception that penstock raises, in one small tree.
         UploadLost                     the UploadId is gone and the object is not ours
         TargetChanged                  somebody else wrote to the key since the start
         IncompleteUpload               parts are missing where there should be none
+        UnexpectedError                code that is not penstock's raised an error    .__cause__
       StoreError                       the disk of a local server
 
 Every error has a ``code`` (a word or number that programs may compare) and ``advice`` (one line that
@@ -212,11 +213,11 @@ class MalformedResponse(NetworkError):
 
 class ChecksumMismatch(PenstockError):
     """
-    The CRC-64 of the bytes here differs from the one OSS reports.
+    The CRC-64 of the bytes here differs from the one OSS reports; of selected records it is a CRC-32.
 
     Attributes:
-        expected: CRC-64 of the bytes on this side.
-        actual: CRC-64 that the other side reported.
+        expected: CRC of the bytes on this side.
+        actual: CRC that the other side reported.
     """
 
     code = "ClientError:100001"
@@ -412,6 +413,16 @@ class IncompleteUpload(TransferError):
     """Parts or bytes are missing where there should be none; the upload was not completed."""
 
     code = "IncompleteUpload"
+
+
+class UnexpectedError(TransferError):
+    """
+    An error that is none of these stopped the transfer: it is the ``__cause__``.
+
+    A progress callback, a source or a credentials provider of the caller's raised it.
+    """
+
+    code = "UnexpectedError"
 
 
 class StoreError(PenstockError):

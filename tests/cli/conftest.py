@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import penstock
-from penstock.cli.main import cli
+from penstock.cli.program import cli
 from penstock.server.local_oss import LocalOss
 
 sys.path.insert(0, str(Path(__file__).parent))  # for cli_world, which the tests here share

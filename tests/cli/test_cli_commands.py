@@ -167,6 +167,21 @@ def test_a_reader_that_goes_away_ends_it_quietly(world):
     assert process.wait(20) == -signal.SIGPIPE
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--region", ""], "region cannot be"),
+        (["--base-host", ""], "base host '' is not"),
+        (["--drain", "9" * 400], "time to drain is 0 to"),
+    ],
+)
+def test_serve_refuses_what_makes_no_server(run, tmp_path, words, why):
+    done = run("serve", tmp_path / "data", "--port", "0", *words)
+    assert done.exit_code == 1
+    assert why in done.output
+    assert not (tmp_path / "data").exists()
+
+
 def test_serve_prints_an_environment_that_works_and_ends_with_a_signal(world, tmp_path):
     environment = {name: text for name, text in os.environ.items() if not name.startswith("OSS_")}
     words = [sys.executable, "-m", "penstock.cli", "serve", str(tmp_path / "data"), "--port", "0"]

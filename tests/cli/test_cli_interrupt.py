@@ -147,11 +147,31 @@ def test_secrets_of_the_command_line_are_not_repeated(world, run, eventually):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert b"not-a-secret" not in errors
-    assert (
-        errors.decode()
-        .splitlines()[-1]
-        .endswith("cp -u -r -k SECRET -i tester tree oss://bucket/t/ --part-size 128K")
-    )
+    shared = "--access-key-id=tester --access-key-secret=SECRET"
+    command = f"{shared} cp -u -r --part-size=131072 tree oss://bucket/t/"
+    assert errors.decode().splitlines()[-1].endswith(command)
+
+
+def test_secrets_of_the_command_line_are_in_no_file_and_told_to_no_other_process(world, big, eventually):
+    world.door.let_through = 0
+    keys = ("-qk", "not-a-secret", "-i", "tester")
+    words = ("cp", big, "oss://bucket/big.bin", "--part-size", "128K")
+    process = world.start(*keys, *words)
+    state = world.folder.parent / "state"
+    eventually(lambda: any(state.glob("running/*.json")))
+    eventually(lambda: len(world.uploads()) == 1)
+    kept = {path: path.read_bytes() for path in state.rglob("*") if path.is_file()}
+    other = world.start(*words)
+    _, told = other.communicate(timeout=PATIENCE_S)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert any(path.name.endswith(".lock") for path in kept)
+    assert [path for path, data in kept.items() if b"not-a-secret" in data] == []
+    assert f"is locked by process {process.pid}".encode() in told
+    assert b"(penstock.cli)" in told
+    assert b"not-a-secret" not in told + errors
+    again = errors.decode().splitlines()[-1]
+    assert "--access-key-id=tester --access-key-secret=SECRET --quiet uploads resume" in again
 
 
 def test_an_interrupted_batch_goes_on_with_the_printed_command(world, eventually):

@@ -11,8 +11,8 @@ import pytest
 
 _LIST_MODULES = """
 import json, sys
-import penstock.cli.main
-from penstock.cli.main import cli
+import penstock.cli.program
+from penstock.cli.program import cli
 before = set(sys.modules)
 try:
     cli.main(["--help"])

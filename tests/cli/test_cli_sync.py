@@ -192,3 +192,64 @@ def test_a_report_that_cannot_be_written_ends_the_command_before_anything_is_sen
     result = run("cp", "-r", "--report", world.folder / "no" / "r", site, "oss://bucket/site/")
     assert result.exit_code == 1
     assert keys(world) == set()
+
+
+def test_a_link_to_a_directory_is_said_and_what_is_below_it_is_kept(world, run, site):
+    run("sync", site, "oss://bucket/site/")
+    (site / "img").rename(world.folder / "elsewhere")
+    (site / "img").symlink_to(world.folder / "elsewhere")
+    result = run("sync", "--delete", "-y", site, "oss://bucket/site/")
+    assert result.exit_code == 0
+    assert f"left out: {site / 'img'} is a link to a directory" in result.stderr
+    assert "nothing was removed, since not all was copied" in result.stderr
+    assert keys(world) == set(SITE)
+
+
+def test_a_link_that_was_not_meant_keeps_nothing_from_being_removed_but_what_is_below_it(world, run, site):
+    (site / "cache").symlink_to(world.folder)
+    for name in ("cache/kept", "old.html"):
+        world.client.put_object("bucket", f"site/{name}", b"old")
+    result = run("sync", "--delete", "-y", "--exclude", "cache/**", site, "oss://bucket/site/")
+    assert "left out" not in result.stderr
+    assert keys(world) == {*SITE, "cache/kept"}
+
+
+@pytest.mark.parametrize("dry", [(), ("-n",)])
+def test_an_empty_source_does_not_empty_its_target(world, run, site, dry):
+    empty = world.folder / "empty"
+    empty.mkdir()
+    run("sync", site, "oss://bucket/site/")
+    for source, target in ((empty, "oss://bucket/site/"), ("oss://bucket/sitee/", site)):
+        result = run("sync", "--delete", "-y", *dry, source, target)
+        assert result.exit_code == 1
+        assert "--allow-empty" in result.stderr
+        assert files(site) == keys(world) == set(SITE)
+    nothing_meant = ("sync", "--delete", "-y", "--include", "*.jpeg", site, "oss://bucket/site/")
+    assert run(*nothing_meant).exit_code == 0
+
+
+def test_an_empty_source_empties_its_target_where_that_is_meant(world, run, site):
+    run("sync", site, "oss://bucket/site/")
+    result = run("sync", "--delete", "-y", "--allow-empty", "oss://bucket/sitee/", site)
+    assert result.exit_code == 0
+    assert files(site) == set()
+
+
+def test_a_source_in_oss_is_a_folder_with_or_without_its_slash(world, run, site):
+    run("sync", site, "oss://bucket/site/")
+    world.client.put_object("bucket", "sitemap.xml", b"not below site")
+    assert run("sync", "--delete", "-y", "oss://bucket/site", site).exit_code == 0
+    assert files(site) == set(SITE)
+
+
+@pytest.mark.parametrize("words", [("sync",), ("cp", "-ru")])
+def test_an_edit_in_the_second_of_the_upload_is_copied(world, run, words):
+    path = world.file("site/one", 5)
+    run(*words, path.parent, "oss://bucket/site/")
+    stored_s = world.client.head_object("bucket", "site/one").last_modified.timestamp()
+    os.utime(path, (stored_s + 0.9, stored_s + 0.9))
+    assert "1 were there already" in run(*words, path.parent, "oss://bucket/site/").stdout
+    path.write_bytes(b"later")
+    os.utime(path, (stored_s + 0.9, stored_s + 0.9))
+    assert "1 file uploaded" in run(*words, path.parent, "oss://bucket/site/").stdout
+    assert world.read("site/one") == b"later"

@@ -151,3 +151,74 @@ def test_an_id_that_nobody_has_is_an_error_in_words(world, run):
     result = run("uploads", "show", "ffff")
     assert result.exit_code == 1
     assert "uploads ls" in result.stderr
+
+
+# Stopped before it began
+
+
+def unbegun(world, key: str = "big.bin"):
+    """A file whose upload was aborted before OSS was asked for anything."""
+    import penstock
+
+    file = world.file(key, 5 * PART_BYTES)
+    with penstock.abort_scope() as scope:
+        scope.abort()
+        transfer = world.client.upload(file, f"oss://bucket/{key}", part_bytes=PART_BYTES)
+        assert transfer.outcome().error.code == penstock.NOT_SENT
+    return file
+
+
+def test_what_was_stopped_before_it_began_is_listed_shown_and_resumed(world, run):
+    file = unbegun(world)
+    assert "0% of" in run("uploads", "ls").stdout
+    assert "stopped before it began" in run("uploads", "show", the_id(run)).stdout
+    assert run("uploads", "resume", the_id(run)).exit_code == 0
+    assert world.client.get_object("bucket", "big.bin").read() == file.read_bytes()
+    assert run("uploads", "ls", "--format", "json").stdout == ""
+
+
+def test_cp_goes_on_with_what_was_stopped_before_it_began(world, run):
+    file = unbegun(world)
+    assert run("cp", file, "oss://bucket/big.bin").exit_code == 0
+    assert run("uploads", "ls", "--format", "json").stdout == ""
+
+
+def test_what_was_stopped_before_it_began_is_cancelled_by_its_address_too(world, run):
+    unbegun(world)
+    result = run("uploads", "cancel", "-y", "oss://bucket/big.bin")
+    assert result.exit_code == 0
+    assert "nothing of it is left" in result.stdout
+    assert run("uploads", "ls", "--format", "json").stdout == ""
+
+
+def test_cp_that_may_overwrite_does_not_go_on_with_one_that_must_not(world, run):
+    import penstock
+
+    file = world.file("big.bin", 5 * PART_BYTES)
+    world.client.put_object("bucket", "big.bin", b"old")
+    with penstock.abort_scope() as scope:
+        scope.abort()
+        world.client.upload(
+            file, "oss://bucket/big.bin", part_bytes=PART_BYTES, forbid_overwrite=True
+        ).outcome()
+    result = run("cp", file, "oss://bucket/big.bin")
+    assert result.exit_code == 0
+    assert "begun with other options" in result.stderr
+    assert world.client.get_object("bucket", "big.bin").read() == file.read_bytes()
+
+
+def test_a_command_that_is_shown_names_a_relative_state_directory_as_a_whole(
+    world, run, tmp_path, monkeypatch
+):
+    """Another upload of the file is unfinished, and a command is shown that removes it."""
+    import penstock
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("PENSTOCK_STATE_DIR", "my state")
+    file = world.file("big.bin", 5 * PART_BYTES)
+    with penstock.Client() as client, penstock.abort_scope() as scope:
+        scope.abort()
+        client.upload(file, "oss://bucket/big.bin", part_bytes=PART_BYTES).outcome()
+    result = run("cp", file, "oss://bucket/big.bin", "--part-size", "256K")
+    assert f"PENSTOCK_STATE_DIR='{tmp_path}/here/my state' penstock uploads cancel" in result.stderr

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import io
+import math
 import os
 import signal
 import subprocess
@@ -17,11 +18,13 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import penstock
+from penstock.client.sending.deadline import AlarmClock
 from penstock.testing import FullBacklog, Moment, SilentPeer
 
 MIB = 1 << 20
@@ -411,10 +414,67 @@ def test_an_inner_scope_leaves_the_outer_one_alone(client, oss_bucket, oss_fault
         fault.release()
         assert one.result(PATIENCE_S).etag
     assert not outer.aborted
-    with pytest.raises(penstock.Aborted), inner:
-        assert not inner.aborted  # entered again it is a new one
-        inner.abort()
+    with pytest.raises(penstock.Aborted), inner:  # entered again it is stopped as before
         client.put_object(oss_bucket, "k", b"1")
+
+
+def test_a_scope_that_is_stopped_before_it_is_entered_lets_nothing_through(client, oss_bucket, oss_faults):
+    scope = penstock.abort_scope()
+    scope.abort("too late")
+    with pytest.raises(penstock.Aborted, match="too late"), scope:
+        client.put_object(oss_bucket, "k", b"1")
+    assert oss_faults.count("PutObject") == 0
+
+
+def test_a_scope_holds_several_threads_at_a_time(client, oss_bucket, oss_faults):
+    oss_faults.on("PutObject").stall()
+    scope = penstock.abort_scope(deadline_s=60)
+
+    def put(key):
+        with scope:
+            client.put_object(oss_bucket, key, b"1")
+
+    # Each on a thread of its own, outside of every scope.
+    with ThreadPoolExecutor(3) as threads:
+        puts = [threads.submit(put, key) for key in "abc"]
+        oss_faults.wait_until(lambda: oss_faults.count("PutObject") == 3)
+        scope.abort()
+        assert [type(one.exception(PATIENCE_S)) for one in puts] == [penstock.Aborted] * 3
+
+
+@pytest.mark.parametrize("never_s", [math.inf, 1e10])
+def test_a_deadline_that_never_comes_keeps_no_other_one_from_coming(client, oss_bucket, oss_faults, never_s):
+    oss_faults.on("PutObject").stall()
+    with penstock.abort_scope(deadline_s=never_s):
+        with pytest.raises(penstock.Aborted) as caught, penstock.abort_scope(deadline_s=0.1):
+            client.put_object(oss_bucket, "k", b"1")
+        assert caught.value.reason == "deadline"
+
+
+def test_a_deadline_that_is_no_number_is_refused(client):
+    with (
+        pytest.raises(penstock.InvalidInput, match="not a number"),
+        penstock.abort_scope(deadline_s=math.nan),
+    ):
+        pytest.fail("it was entered")
+
+
+def test_a_deadline_is_kept_after_one_for_which_there_was_no_thread(
+    monkeypatch, client, oss_bucket, oss_faults
+):
+    oss_faults.on("PutObject").stall()
+    clock = AlarmClock()
+    monkeypatch.setattr("penstock.client.sending.scope.ALARMS", clock)
+    with monkeypatch.context() as scarce:
+        scarce.setattr(threading.Thread, "start", _refuse)
+        with pytest.raises(RuntimeError), penstock.abort_scope(deadline_s=0.1):
+            pytest.fail("it was entered")
+    with pytest.raises(penstock.Aborted), penstock.abort_scope(deadline_s=0.1):
+        client.put_object(oss_bucket, "k", b"1")
+
+
+def _refuse(thread):
+    raise RuntimeError("can't start new thread")
 
 
 def test_leaving_a_scope_by_an_exception_stops_what_was_begun_in_it(
@@ -630,6 +690,40 @@ def test_the_bytes_that_still_arrive_after_an_abort_are_few(make_client, eventua
         arrived, was_reset = peer.read_to_end()
     assert was_reset
     assert arrived <= 256 * 1024 + 2 * 16_384
+
+
+@pytest.mark.parametrize("how", ["read", "copy_to"])
+def test_whoever_stops_the_reader_of_a_body_stops_the_body(client, oss_bucket, assert_quiet, how):
+    client.put_object(oss_bucket, "k", bytes(4 * MIB))
+    body = client.get_object(oss_bucket, "k", traffic_limit_bits_per_s=819_200)
+    reading = threading.Event()
+
+    def read():
+        body.read(1)
+        reading.set()
+        return body.read() if how == "read" else body.copy_to(io.BytesIO())
+
+    call = client.submit(read)
+    assert reading.wait(PATIENCE_S)
+    call.abort("enough")
+    assert call.outcome(PATIENCE_S).error.reason == "enough"
+    assert_quiet(client)
+
+
+def test_cancelling_a_task_that_reads_a_body_stops_the_body(client, oss_bucket, assert_quiet):
+    client.put_object(oss_bucket, "k", bytes(4 * MIB))
+
+    async def read():
+        asynchronous = penstock.AsyncClient.__new__(penstock.AsyncClient)
+        asynchronous.client = client
+        body = await asynchronous.get_object(oss_bucket, "k", traffic_limit_bits_per_s=819_200)
+        began = time.perf_counter()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(body.read(), 0.1)
+        assert time.perf_counter() - began < 5  # to its end it takes 40 s
+
+    asyncio.run(read())
+    assert_quiet(client)
 
 
 def test_a_download_stopped_after_it_was_returned(client, oss_bucket, assert_quiet):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
@@ -312,6 +313,35 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(client, oss_faults, c
 def test_an_unknown_option_is_a_type_error(client):
     with pytest.raises(TypeError, match="unknown option metadatas"):
         client.put_object("bucket", "k", b"", metadatas={})
+
+
+def test_a_closed_client_is_not_opened_again(client, oss_bucket):
+    client.close()
+    with pytest.raises(penstock.InvalidInput, match="closed"):
+        client.enable_requests()
+    assert not client.requests_enabled
+
+
+def test_a_client_may_be_closed_from_a_callback_of_its_own(client, oss_bucket):
+    def close(*told):
+        client.close()
+
+    transfer = client.upload(bytes(300_000), f"oss://{oss_bucket}/k", part_bytes=102_400, progress=close)
+    assert transfer.outcome(20).error.reason == "closed"
+    with pytest.raises(penstock.InvalidInput, match="closed"):
+        client.submit(print)
+
+
+def test_threads_that_the_system_does_not_give_are_done_without(client, oss_bucket, monkeypatch):
+    assert client.submit(client.object_exists, oss_bucket, "k").result(20) is False
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as scarce:
+        scarce.setattr(threading.Thread, "start", refuse)
+        calls = [client.submit(client.object_exists, oss_bucket, "k") for _ in range(3)]
+        assert [call.result(20) for call in calls] == [False] * 3
 
 
 def test_a_closed_client_refuses_work(client, oss_bucket):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -568,3 +570,53 @@ def test_no_descriptor_is_left_by_stopped_downloads(scene, open_descriptors, eve
     for _ in range(5):
         scene.stopped(1)
     eventually(lambda: open_descriptors() <= before)
+
+
+# A partial file that cannot be made
+
+
+@pytest.mark.parametrize("part_bytes", [None, PART])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ENAMETOOLONG])
+def test_a_download_whose_partial_file_cannot_be_made_says_so_at_once(
+    client, oss_bucket, tmp_path, monkeypatch, number, part_bytes
+):
+    client.put_object(oss_bucket, "small", b"small")
+    real = os.open
+
+    def refused(path, *args, **options):
+        if str(path).endswith(".penstock-part"):
+            raise OSError(number, os.strerror(number))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(target_module.os, "open", refused)
+    path = tmp_path / "file"
+    began = time.monotonic()
+    transfer = client.download(f"oss://{oss_bucket}/small", path, part_bytes=part_bytes)
+    outcome = transfer.outcome(PATIENCE_S)
+    assert time.monotonic() - began < PATIENCE_S / 4
+    assert isinstance(outcome.error, penstock.PenstockError)
+    assert os.strerror(number) in str(outcome.error)
+    assert not isinstance(outcome.error, penstock.UnexpectedError)
+    assert list(client.unfinished_uploads()) == []
+    assert not path.exists()
+
+
+def test_a_mistake_while_a_download_cleans_up_ends_it_at_once(client, scene, monkeypatch):
+    fault = scene.faults.on("GetObject", nth=1).stall(times=1)
+    transfer = scene.download(journal=False)
+    fault.reached.wait()
+
+    real = target_module.DownloadTarget.discard
+
+    def broken(self):
+        monkeypatch.setattr(target_module.DownloadTarget, "discard", real)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(target_module.DownloadTarget, "discard", broken)
+    began = time.monotonic()
+    transfer.abort()
+    outcome = transfer.outcome(PATIENCE_S)
+    fault.end()
+    assert time.monotonic() - began < PATIENCE_S / 4
+    assert isinstance(outcome.error.__cause__, ZeroDivisionError)
+    assert outcome.committed is penstock.Committed.NO

@@ -364,3 +364,36 @@ def test_the_verbs_of_an_asyncio_group(async_client, oss_bucket, oss_faults, hel
 
     asyncio.run(main())
     gc.collect()
+
+
+def test_a_transfer_for_which_there_is_no_thread_fails_and_the_others_go_on(client, oss_bucket, monkeypatch):
+    start, refusals = threading.Thread.start, [1, 1]
+
+    def start_or_refuse(thread):
+        if thread.name == "penstock-transfer" and refusals:
+            refusals.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_refuse)
+    group = client.group(parallel=1)
+    add(group, oss_bucket, 4)
+    assert [outcome.committed for outcome in group.outcomes(PATIENCE_S)] == ["no", "no", "yes", "yes"]
+    assert "can't start new thread" in str(group.outcomes()[0].error)
+
+
+def test_what_waits_is_not_begun_although_it_is_woken_late(client, oss_bucket, oss_faults, monkeypatch):
+    held = oss_faults.on("UploadPart").stall(after_bytes=1)
+    group = client.group(parallel=1)
+    add(group, oss_bucket, 3)
+    held.reached.wait()
+    later = []
+    with monkeypatch.context() as slow:
+        slow.setattr("penstock.net.latch._PATIENCE_S", 0.0)
+        slow.setattr("penstock.net.latch._thread.start_new_thread", lambda *begun: later.append(begun))
+        group.abort()
+    held.end()  # so that the first one ends by itself
+    assert [outcome.error.code for outcome in group.outcomes(PATIENCE_S)][1:] == [penstock.NOT_SENT] * 2
+    assert uploads_begun(oss_faults) == 1
+    for work, arguments in later:
+        work(*arguments)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+from pathlib import Path
+
 import pytest
 
+import penstock
 from penstock.client.running.journals import Journals
 from penstock.errors import TransferError
 from penstock.files.state_dir import StateDir
@@ -54,3 +60,61 @@ def test_journals_that_tell_something_stay_and_so_do_damaged_ones(state):
         assert {"told.journal", "damaged.journal"} <= set(names_in(state))
     with pytest.raises(TransferError):
         Journals(state).open(state.journal_path("damaged"))
+
+
+@pytest.fixture
+def closed(tmp_path, monkeypatch):
+    """A state directory that this user may not enter, whoever that is: root may enter all there are."""
+    directory = tmp_path / "closed"
+
+    def refusing(real):
+        def call(path, *args, **options):
+            inside = isinstance(path, str | os.PathLike) and Path(path).is_relative_to(directory)
+            if inside and Path(path) != directory:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return real(path, *args, **options)
+
+        return call
+
+    (directory / "journals").mkdir(parents=True)
+    (directory / "running").mkdir()
+    for module, name in [(os, "stat"), (os, "open"), (os, "listdir"), (os, "scandir"), (os, "mkdir")]:
+        monkeypatch.setattr(module, name, refusing(getattr(module, name)))
+    monkeypatch.setattr(io, "open", refusing(io.open))
+    return directory
+
+
+CALLS = {
+    "upload": lambda client, url: client.upload(bytes(300_000), url, part_bytes=102_400),
+    "unfinished": lambda client, url: list(client.unfinished_uploads()),
+    "resume": lambda client, url: client.resume(url, b"1"),
+    "cancel": lambda client, url: client.cancel_upload(url),
+    "download": lambda client, url: client.download(url, "to", part_bytes=102_400),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_state_directory_that_may_not_be_entered_is_told_with_advice(
+    make_client, oss_bucket, tmp_path, closed, monkeypatch, call
+):
+    monkeypatch.chdir(tmp_path)
+    client = make_client(state_dir=closed)
+    client.put_object(oss_bucket, "k", b"1")
+    with pytest.raises(TransferError, match="ermission") as refused:
+        call(client, f"oss://{oss_bucket}/k")
+    assert "PENSTOCK_STATE_DIR" in refused.value.advice
+
+
+def test_what_runs_cannot_be_told_from_a_directory_that_may_not_be_entered(closed):
+    with pytest.raises(TransferError, match="ermission") as refused:
+        penstock.running_transfers(closed)
+    assert refused.value.advice
+
+
+def test_what_needs_no_journal_needs_no_state_directory(make_client, oss_bucket, closed):
+    client = make_client(state_dir=closed)
+    url = f"oss://{oss_bucket}/k"
+    assert client.upload(b"small", url).result(20).size_bytes == 5
+    assert (
+        client.upload(bytes(300_000), url, part_bytes=102_400, journal=False).result(20).size_bytes == 300_000
+    )

@@ -237,3 +237,13 @@ def test_a_password_in_an_endpoint_or_a_region_is_not_shown(
     with pytest.raises(InvalidInput) as caught:
         resolve(tmp_path, **{argument: text})
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("named", [{"config_file": "no-such-file"}, {"profile": "no-such-profile"}])
+def test_what_the_call_names_has_to_be_there_even_where_it_is_not_needed(
+    tmp_path: Path, named: dict[str, str]
+) -> None:
+    write_ossutil(tmp_path, "region=cn-beijing")
+    environ = {"OSS_ENDPOINT": "http://127.0.0.1:9000", "OSS_REGION": "cn-hangzhou"}
+    with pytest.raises(CredentialsMissing, match=r"no-such"):
+        resolve(tmp_path, environ, **named)

@@ -264,10 +264,8 @@ def test_an_upload_is_stopped_in_each_of_its_requests(scene, operation, committe
     assert scene.faults.count() == asked
     assert_quiet(scene.client, len(scene.client._transport._pool))
     fault.release()
-    if outcome.error.resume_token is None:
-        assert operation == "HeadObject"
-        assert list(scene.client.unfinished_uploads()) == []
-        return
+    (kept,) = scene.client.unfinished_uploads()
+    assert kept.view.unbegun is (operation == "HeadObject")
     result = scene.client.resume(outcome.error.resume_token).result(PATIENCE_S)
     assert scene.faults.count("InitiateMultipartUpload") == 1
     acknowledged = 0 if operation == "InitiateMultipartUpload" else None
@@ -602,6 +600,24 @@ def test_cancel_touches_only_its_own_upload(scene):
     assert scene.open_uploads() == [other]
 
 
+def test_who_is_second_with_an_upload_that_two_found_by_its_key_finds_the_object(
+    scene, make_client, tmp_path
+):
+    scene.stopped(frozenset({1, 2}), journal=False)
+    first, second = (make_client(state_dir=tmp_path / name) for name in ("first", "second"))
+    missing = ALL - {1, 2}
+    for number in missing:
+        scene.faults.on("UploadPart", number=number).stall(times=1)
+    slow = second.resume(scene.url, scene.file.path, parallel=PARTS)
+    scene.faults.wait_until(lambda: scene.faults.count("UploadPart") == len(missing))
+    made = first.resume(scene.url, scene.file.path, parallel=PARTS).result(PATIENCE_S)
+    scene.faults.end()
+    found = slow.result(PATIENCE_S)
+    assert (found.etag, found.crc64, found.by_evidence) == (made.etag, made.crc64, True)
+    scene.assert_committed(found)
+    assert list(second.unfinished_uploads()) == []
+
+
 # Many at once
 
 
@@ -630,25 +646,21 @@ def test_toggling_the_switch_never_loses_a_part(client, oss_bucket, new_file):
                 client.upload(file.path, f"oss://{oss_bucket}/{round_}/{number}", part_bytes=PART)
                 for number, file in enumerate(files)
             ]
-            for number, transfer in enumerate(transfers):
+            for transfer in transfers:
                 outcome = transfer.outcome(PATIENCE_S)
                 if outcome.error is None:
                     committed += 1
                 else:
                     assert isinstance(outcome.error, penstock.Aborted)
                     stopped += 1
-                    unfinished.append((round_, number, outcome))
+                    unfinished.append(outcome)
     finally:
         over.set()
         toggler.join()
     assert toggles
     assert stopped
-    for round_, number, outcome in unfinished:
-        url = f"oss://{oss_bucket}/{round_}/{number}"
-        if outcome.error.resume_token is not None:
-            client.resume(outcome.error.resume_token).result(PATIENCE_S)
-        else:
-            client.upload(files[number].path, url, part_bytes=PART).result(PATIENCE_S)
+    for outcome in unfinished:
+        client.resume(outcome.error.resume_token).result(PATIENCE_S)
     for round_ in range(6):
         for number, file in enumerate(files):
             assert client.get_object(oss_bucket, f"{round_}/{number}").read() == file.data

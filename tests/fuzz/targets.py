@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from penstock.errors import InvalidInput, ServiceError
 from penstock.protocol import xml
@@ -32,8 +33,12 @@ from penstock.server.handlers.ranges import source_range, wanted_range
 from penstock.server.http.chunked import ChunkedDecoder, ChunksInvalid
 from penstock.server.http.head import END, HeadInvalid, read_head
 from penstock.server.http.request import Request
-from penstock.server.http.response import ObjectBody, Response
+from penstock.server.http.response import ObjectBody, Response, StreamedBody
 from penstock.server.routing import find_operation
+from penstock.server.select.counting import Open, Piece
+from penstock.server.select.csv_records import Dialect
+from penstock.server.select.parser import parse
+from penstock.server.select.scan import CsvJob, HeaderUse, JsonJob, select_csv, select_json
 from penstock.server.store import LocalStore
 
 Target = Callable[[bytes], None]
@@ -225,6 +230,43 @@ def small_values(data: bytes) -> None:
             read_post_policy(value)
 
 
+def selection(data: bytes) -> None:
+    """A statement about an object is refused or answered, and the same however the object is cut."""
+    sql, _, content = data.partition(b"\0")
+    try:
+        statement = parse(sql.decode("utf-8", "replace"))
+    except ServiceError:
+        return
+    csv = CsvJob(
+        statement=statement,
+        dialect=Dialect(comment=b"#"),
+        output=Dialect(field_delimiter=b";"),
+        header=HeaderUse.USE if content[:1].isalpha() else HeaderUse.NONE,
+        max_skipped=1,
+    )
+    json = JsonJob(statement=statement, lines=len(content) % 2 == 0, max_skipped=1)
+    for cut in (1, 7):
+        assert _selected(select_csv, csv, content, cut) == _selected(select_csv, csv, content, 1 << 20)
+        assert _selected(select_json, json, content, cut) == _selected(select_json, json, content, 1 << 20)
+
+
+def _selected(
+    select: Callable[[Any, Open], Iterator[Piece]], job: object, content: bytes, cut: int
+) -> tuple[bytes, str]:
+    found = b""
+    try:
+        for piece in select(job, lambda: _cut(content, cut)):
+            found += piece.data
+    except ServiceError as error:
+        return found, error.code
+    return found, ""
+
+
+def _cut(content: bytes, cut: int) -> Iterator[tuple[int, bytes]]:
+    for start in range(0, len(content), cut):
+        yield min(start + cut, len(content)), content[start : start + cut]
+
+
 @cache
 def _app() -> App:
     directory = TemporaryDirectory(prefix="penstock-fuzz-", ignore_cleanup_errors=True)
@@ -269,6 +311,9 @@ def _check_answer(response: Response, data: bytes) -> None:
     if isinstance(response.body, ObjectBody):
         assert len(response.body.read()) == response.body.length
         response.body.close()
+    if isinstance(response.body, StreamedBody):
+        response.body.read()
+        response.body.close()
     assert 200 <= response.status < 500, (code, response.body, data)
     assert "x-oss-request-id" in response.headers
     if (
@@ -291,6 +336,7 @@ TARGETS: dict[str, Target] = {
         target_and_query,
         bucket_policy,
         small_values,
+        selection,
         whole_server,
     )
 }
@@ -332,6 +378,13 @@ _BODIES = {
     b"": b"<CreateBucketConfiguration><StorageClass>IA</StorageClass></CreateBucketConfiguration>",
 }
 _DEEP = b"[" * 3500
+_SELECTION = (
+    b"<SelectRequest><Expression>c2VsZWN0IF8xIGZyb20gb3Nzb2JqZWN0IHdoZXJlIF8xID4gMA==</Expression>"
+    b"<InputSerialization><CompressionType>None</CompressionType><CSV><FileHeaderInfo>None</FileHeaderInfo>"
+    b"<RecordDelimiter>Cg==</RecordDelimiter><Range>line-range=0-9</Range></CSV><JSON><Type>LINES</Type></JSON>"
+    b"</InputSerialization><OutputSerialization><OutputRawData>false</OutputRawData></OutputSerialization>"
+    b"<Options><MaxSkippedRecordsAllowed>1</MaxSkippedRecordsAllowed></Options></SelectRequest>"
+)
 _CALLS = [
     (b"GET", b"/"),
     (b"GET", b"/bucket/?list-type=2&prefix=a&delimiter=/&max-keys=2&encoding-type=url&start-after=b"),
@@ -380,8 +433,27 @@ SEEDS: dict[str, list[bytes]] = {
         b'{"expiration": "2027-01-01T00:00:00.000Z", "conditions": [["starts-with", "$key", "a"],'
         b' {"bucket": "b"}, ["content-length-range", 1, 9], ["in", "$content-type", ["a/b"]]]}',
     ],
+    "selection": [
+        b"select a, cast(_2 as int) as b from ossobject where a like 'x%' or _2 in (1, 2.5)\0"
+        b'a,b\nx,1\n"x\n",y',
+        b"select count(*), sum(cast(_1 as double)) from ossobject limit 2\x00#c\n1\n2\n3",
+        b"select s.a.b[0], s.c from ossobject.d[*] s where s.c is null and not s.e > 1\0"
+        b'{"d": [{"a": {"b": [1]}, "c": null, "e": 0.5}, {"e": "x"}]}',
+        b"select * from ossobject.a['b c'] where true\0" + b'{"a": {"b c": "\\u4e2d"}}, {"a": 1}',
+        b"select * from ossobject where _1 + _2 % 3 = 1 and (_1 || _2) != '1'\x001,2\n3,4\n",
+        b"select * from ossobject\0" + _DEEP,
+    ],
     "whole_server": [
         _PUT,
+        *(
+            b"POST /bucket/key?x-oss-process=%b HTTP/1.1\r\nHost: h\r\n\r\n%b" % asked
+            for asked in (
+                (b"csv/select", _SELECTION),
+                (b"json/select", _SELECTION),
+                (b"csv/meta", b"<CsvMetaRequest></CsvMetaRequest>"),
+                (b"json/meta", b"<JsonMetaRequest></JsonMetaRequest>"),
+            )
+        ),
         *(
             b"%b /bucket/%b HTTP/1.1\r\nHost: h\r\nContent-MD5: x\r\n\r\n%b"
             % (b"POST" if mark == b"?delete" else b"PUT", mark, body)

@@ -109,6 +109,55 @@ def test_a_wake_that_fails_is_reported_and_the_others_are_called(monkeypatch):
     assert [type(report.exc_value) for report in reported] == [ZeroDivisionError] * 3
 
 
+@pytest.fixture
+def left(monkeypatch):
+    """What is left to other threads by trips that have no patience at all."""
+    left = []
+    monkeypatch.setattr("penstock.net.latch._PATIENCE_S", 0.0)
+    monkeypatch.setattr("penstock.net.latch._thread.start_new_thread", lambda *begun: left.append(begun))
+    return left
+
+
+def test_a_trip_has_taken_effect_below_before_anybody_is_woken(left):
+    client, calls = Latch(), []
+    group = Latch(client)
+    request = Latch(group)
+    request.attach(lambda: calls.append(1))
+    assert client.trip("disabled")
+    assert calls == []
+    assert (group.reason, request.reason) == ("disabled", "disabled")
+    assert Latch(request).tripped
+    assert request.wait(None) is True
+    assert request.trip("abort") is False
+    request.attach(lambda: calls.append(2))
+    assert 2 in calls
+    for work, arguments in left:
+        work(*arguments)
+    assert sorted(calls) == [1, 2]
+
+
+def test_what_left_a_tripped_parent_before_it_was_woken_stays_tripped(left):
+    parent = Latch()
+    child = Latch(parent)
+    parent.trip("closed")
+    child.close()
+    assert child.reason == "closed"
+
+
+def test_a_trip_wakes_all_by_itself_where_there_are_no_more_threads(monkeypatch):
+    def refuse(*begun):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("penstock.net.latch._PATIENCE_S", 0.0)
+    monkeypatch.setattr("penstock.net.latch._thread.start_new_thread", refuse)
+    parent, calls = Latch(), []
+    children = [Latch(parent) for _ in range(3)]
+    for child in children:
+        child.attach(lambda: calls.append(1))
+    parent.trip()
+    assert calls == [1, 1, 1]
+
+
 def test_an_interrupt_inside_a_wake_spares_nobody():
     latch, calls = Latch(), []
     interrupts = [KeyboardInterrupt()]

@@ -115,7 +115,10 @@ def test_a_result_that_is_written_is_read_as_the_same_result(
 
 
 def test_no_two_calls_have_the_same_name_or_look_the_same_on_the_wire() -> None:
-    assert len(set(NAMES)) == len(NAMES)
+    # Those that are told apart by what they process are described once for CSV and once for JSON.
+    processed = sorted(one.name for one in ALL for name, _ in one.marks if name == "x-oss-process")
+    assert processed == ["CreateSelectObjectMeta"] * 2 + ["SelectObject"] * 2
+    assert len(set(NAMES)) == len(NAMES) - 2
     looks = {(one.method, one.scope, one.marks, one.header_mark) for one in ALL}
     assert len(looks) == len(ALL)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import select
 import signal
 import socket
@@ -31,10 +32,12 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
 
-def _end_with_the_tests() -> None:
+def _before(files: int | None) -> None:
     """Tests that are killed themselves leave no server behind, where the system can see to it."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 
 class Served:
@@ -46,8 +49,16 @@ class Served:
     """
 
     def __init__(
-        self, folder: Path, *, processes: int = 1, top: str = "", more: str = "", drain: str = "20s"
+        self,
+        folder: Path,
+        *,
+        processes: int = 1,
+        top: str = "",
+        more: str = "",
+        drain: str = "20s",
+        files: int | None = None,
     ) -> None:
+        self._files = files
         self.data = folder / "data"
         self.port = 0
         self._config = folder / "oss.toml"
@@ -122,7 +133,7 @@ class Served:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=_end_with_the_tests,  # noqa: PLW1509  # it makes one call of the system
+                preexec_fn=lambda: _before(self._files),  # noqa: PLW1509  # it makes calls of the system only
             )
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], 30)[0], "the server does not begin to serve"

@@ -15,7 +15,7 @@ from penstock.server.app import App
 from penstock.server.call import Service
 from penstock.server.guard.accounts import User
 from penstock.server.http.request import Request
-from penstock.server.http.response import ObjectBody, Response
+from penstock.server.http.response import ObjectBody, Response, StreamedBody
 
 USERS = {"ak": "sk", "second": "other-secret"}
 OTHERS = {"other": User("other-account-secret", account="2000000000000002")}
@@ -43,7 +43,7 @@ class Answer:
 
 def read(response: Response) -> Answer:
     body = response.body
-    if isinstance(body, ObjectBody):
+    if isinstance(body, ObjectBody | StreamedBody):
         data = body.read()
         body.close()
         return Answer(response.status, response.headers, data)

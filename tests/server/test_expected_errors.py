@@ -278,7 +278,7 @@ def test_a_clock_that_is_off_is_told_so(bucket: Desk) -> None:
 
 @pytest.mark.parametrize("status", [301, 404, 502])
 def test_the_status_of_a_failed_callback_is_told(bucket: Desk, status: int) -> None:
-    service = replace(bucket.service, post=lambda url, headers, body: (status, b"{}"))
+    service = replace(bucket.service, post=lambda url, headers, body, left_s: (status, b"{}"))
     bucket.app._service = service
     answer = bucket("PUT", "/photos/a", b"x", **CALLBACK)
     assert (answer.status, answer.code, answer.element("EC")) == (203, "CallbackFailed", "0007-00000203")

@@ -15,11 +15,11 @@ import pytest
 import trustme
 from server_desk import Wire, receive
 
-from penstock.protocol.xml import MAX_DOCUMENT_BYTES
+from penstock.protocol.limits import MAX_CONFIGURATION_BYTES
 from penstock.server.connection import Patience
 from penstock.server.http.head import MAX_HEAD_BYTES
 from penstock.server.local_oss import LocalOss
-from penstock.server.store import blobs
+from penstock.server.store import blobs, room
 
 Serve = Callable[..., tuple[LocalOss, Wire]]
 SHORT = Patience(idle_s=5.0, head_s=0.3, body_s=0.3, linger_s=0.2, least_bytes_per_s=1000)
@@ -182,7 +182,7 @@ def test_user_metadata_ends_at_8_kib(wire: Wire) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_document_that_is_too_large_is_refused_before_it_is_all_there(wire: Wire, chunked: bool) -> None:
-    size = 2 * MAX_DOCUMENT_BYTES
+    size = 2 * MAX_CONFIGURATION_BYTES + 100
     connection = wire.connect()
     framing = {"transfer-encoding": "chunked"} if chunked else {"content-length": str(size)}
     connection.sendall(wire.head("PUT", "/photos/?cors", **framing))
@@ -243,6 +243,37 @@ def test_a_document_of_brackets_only_is_refused(wire: Wire) -> None:
     assert (refused.status, refused.code) == (400, "InvalidPolicyDocument")
 
 
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/photos/?max-keys={}"),
+        ("PUT", "/photos/a?partNumber={}&uploadId=x"),
+        ("POST", "/photos/a?append&position={}"),
+    ],
+)
+def test_a_number_of_absurd_length_is_refused_in_the_words_of_oss(
+    wire: Wire, method: str, target: str
+) -> None:
+    refused = wire.ask(method, target.format("9" * 5000))
+    assert (refused.status, refused.code) == (400, "InvalidArgument")
+    assert "at most 20 digits" in refused.element("Message")
+    assert len(refused.body) < 3000
+
+
+def test_absurd_numbers_in_metadata_and_documents_break_nothing(wire: Wire) -> None:
+    size = {"x-oss-meta-client-side-encryption-data-size": "9" * 5000}
+    upload = wire.ask("POST", "/photos/b?uploads", **size).element("UploadId")
+    assert wire.ask("GET", f"/photos/b?uploadId={upload}").status == 200
+    for number in (2**63, 10**19):
+        assert wire.ask("POST", f"/photos/c?append&position={number}").status in (400, 409)
+        assert wire.ask("GET", f"/photos/b?uploadId={upload}&part-number-marker={number}").status == 400
+    rule = "<Rule><Status>Enabled</Status><Expiration><Days>{}</Days></Expiration></Rule>".format("9" * 5000)
+    document = f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>".encode()
+    refused = wire.ask("PUT", "/photos/?lifecycle", document)
+    assert (refused.status, refused.code) == (400, "MalformedXML")
+    assert "sys." not in refused.body.decode()
+
+
 # -- no room
 
 
@@ -277,6 +308,23 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
     for method, target in targets:
         assert wire.ask(method, target, new).status == 200
     assert wire.ask("GET", "/photos/a").body == new
+
+
+def test_a_full_disk_can_be_emptied(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    oss, wire = serve()
+    wire.ask("PUT", "/photos/")
+    for key, size in (("small", 1000), ("large", 300_000)):
+        assert wire.ask("PUT", f"/photos/{key}", bytes(size)).status == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(room.Room, "short_of", lambda *_: True)
+        for size in (1000, 300_000):
+            refused = wire.ask("PUT", "/photos/new", bytes(size))
+            assert (refused.status, refused.code) == (500, "InternalError")
+            assert str(oss.directory) not in refused.body.decode()
+        assert wire.ask("GET", "/photos/large").body == bytes(300_000)
+        for key in ("small", "large"):
+            assert wire.ask("DELETE", f"/photos/{key}").status == 204
+    assert wire.ask("PUT", "/photos/new", bytes(1000)).status == 200
 
 
 # -- out of the store

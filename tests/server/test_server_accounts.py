@@ -9,9 +9,14 @@ import pytest
 from server_desk import KEYS, NOW, Answer, Credentials, Desk, read
 
 from penstock.protocol import dates
+from penstock.server.app import App
+from penstock.server.call import Service
+from penstock.server.guard.accounts import User
+from penstock.server.guard.gate import Gate
 from penstock.server.guard.policy import read_policy
 from penstock.server.guard.sts import signature
 from penstock.server.http.request import Request
+from penstock.server.store import LocalStore
 
 OTHER = Credentials("other", "other-account-secret")
 ACCOUNT = "1000000000000001"
@@ -21,7 +26,9 @@ def policy(**statement: object) -> str:
     return json.dumps({"Version": "1", "Statement": [{"Effect": "Allow", **statement}]})
 
 
-def assume(desk: Desk, *, secret: str = "sk", method: str = "GET", **changes: str) -> Answer:
+def assume(
+    desk: Desk, *, secret: str = "sk", method: str = "GET", in_body: bool = False, **changes: str
+) -> Answer:
     given = {
         "Action": "AssumeRole",
         "Version": "2015-04-01",
@@ -37,7 +44,15 @@ def assume(desk: Desk, *, secret: str = "sk", method: str = "GET", **changes: st
         **changes,
     }
     given["Signature"] = signature(method, given, secret)
-    return read(desk.app.handle(Request(method, "/", urlencode(given), {"host": desk.host})))
+    if not in_body:
+        return read(desk.app.handle(Request(method, "/", urlencode(given), {"host": desk.host})))
+    body = urlencode({name: value for name, value in given.items() if name != "Action"}).encode()
+    return post_form(desk, f"Action={given['Action']}", body)
+
+
+def post_form(desk: Desk, query: str, body: bytes) -> Answer:
+    headers = {"host": desk.host, "content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
+    return read(desk.app.handle(Request("POST", "/", query, headers, len(body)), body))
 
 
 def credentials(answer: Answer) -> Credentials:
@@ -145,6 +160,7 @@ def test_temporary_keys_may_do_no_more_than_their_policy(bucket: Desk) -> None:
         ({"Timestamp": dates.to_iso(NOW - 3600)}, 400, "InvalidTimeStamp.Expired"),
         ({"Timestamp": "now"}, 400, "InvalidTimeStamp.Format"),
         ({"DurationSeconds": "10"}, 400, "InvalidParameter.DurationSeconds"),
+        ({"DurationSeconds": "9" * 5000}, 400, "InvalidParameter.DurationSeconds"),
         ({"RoleArn": "role"}, 400, "InvalidParameter.RoleArn"),
         ({"RoleArn": "acs:ram::3:role/r"}, 403, "NoPermission"),
         ({"RoleSessionName": "s"}, 400, "InvalidParameter.RoleSessionName"),
@@ -166,6 +182,50 @@ def test_the_token_service_answers_in_xml_and_to_posts(bucket: Desk) -> None:
         answer.element("AccessKeyId"), answer.element("AccessKeySecret"), answer.element("SecurityToken")
     )
     assert bucket("GET", "/photos/", keys=keys).status == 200
+
+
+def test_the_token_service_is_asked_by_forms_too(bucket: Desk) -> None:
+    answer = assume(bucket, method="POST", in_body=True, RoleSessionName="a b+c&d")
+    assert answer.status == 200
+    assert bucket("GET", "/photos/", keys=credentials(answer)).status == 200
+    assert assume(bucket, method="POST", in_body=True, secret="wrong").status == 400
+    asked = post_form(bucket, "", b"Action=AssumeRole&AccessKeyId=none&Format=JSON")
+    assert json.loads(asked.body)["Code"] == "InvalidAccessKeyId.NotFound"
+    assert post_form(bucket, "", b"Action=GetCallerIdentity").code == "MethodNotAllowed"
+    assert post_form(bucket, "", b"Action=%ff").code == "InvalidArgument"
+    assert post_form(bucket, "", b"\xff").code == "InvalidArgument"
+    assert post_form(bucket, "", b"Action=AssumeRole&a=" + b"x" * 100_000).code == "EntityTooLarge"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "status"),
+    [
+        ("oss:*", "*", 403),
+        ("sts:AssumeRole", f"acs:ram::{ACCOUNT}:role/another", 403),
+        ("sts:AssumeRole", f"acs:ram::{ACCOUNT}:role/uploader", 200),
+        ("sts:*", "acs:ram:*:*:role/up*", 200),
+        ("*", "*", 200),
+    ],
+)
+def test_a_user_gets_temporary_keys_where_the_policy_allows_it(
+    store: LocalStore, action: str, resource: str, status: int
+) -> None:
+    rights = read_policy(policy(Action=action, Resource=resource).encode(), names_principals=False)
+    service = Service(store=store, clock=lambda: float(NOW))
+    desk = Desk(App(service, Gate({"alice": User("alice-secret", name="alice", policy=rights)})), service)
+    answer = assume(desk, secret="alice-secret", AccessKeyId="alice")
+    assert answer.status == status
+    assert json.loads(answer.body).get("Code") == (None if status == 200 else "NoPermission")
+
+
+def test_the_conditions_of_a_users_policy_hold_for_temporary_keys(store: LocalStore) -> None:
+    text = policy(
+        Action="sts:AssumeRole", Resource="*", Condition={"IpAddress": {"acs:SourceIp": ["10.0.0.0/8"]}}
+    )
+    rights = read_policy(text.encode(), names_principals=False)
+    service = Service(store=store, clock=lambda: float(NOW))
+    desk = Desk(App(service, Gate({"alice": User("alice-secret", name="alice", policy=rights)})), service)
+    assert assume(desk, secret="alice-secret", AccessKeyId="alice").status == 403
 
 
 def test_policies_of_users_name_no_principal() -> None:

@@ -256,6 +256,43 @@ def test_pages_are_let_in_by_their_address(bucket: Desk) -> None:
     assert bucket("GET", url, keys=None, referer="http://www.example.com/").status == 200
 
 
+@pytest.mark.parametrize(
+    ("inside", "referer", "status"),
+    [
+        ("<RefererList><Referer>http://www.e.org</Referer></RefererList>", "http://www.e.org", 200),
+        ("<RefererList><Referer>http://www.e.org</Referer></RefererList>", "http://www.e.org/", 200),
+        ("<RefererList><Referer>http://www.e.org</Referer></RefererList>", "http://www.e.org/page?q", 200),
+        ("<RefererList><Referer>http://www.e.org</Referer></RefererList>", "https://www.e.org/page", 403),
+        ("<RefererList><Referer>http://www.e.org</Referer></RefererList>", "http://x/http://www.e.org", 403),
+        ("<RefererList><Referer>www.e.org</Referer></RefererList>", "http://www.e.org/", 403),
+        ("<RefererList><Referer>*.e.org</Referer></RefererList>", "https://a.e.org/page", 200),
+        ("<RefererList><Referer>http://?.e.org</Referer></RefererList>", "http://ab.e.org/", 403),
+        ("<RefererList><Referer>http://a.b/p?q=1</Referer></RefererList>", "http://a.b/p?q=1", 403),
+        (
+            "<AllowTruncateQueryString>false</AllowTruncateQueryString>"
+            "<RefererList><Referer>http://a.b/p?q=1</Referer></RefererList>",
+            "http://a.b/p?q=1&r",
+            200,
+        ),
+        (
+            "<TruncatePath>true</TruncatePath><RefererList><Referer>*/p</Referer></RefererList>",
+            "http://a.b/p",
+            403,
+        ),
+        ("<RefererBlacklist><Referer>*evil.com</Referer></RefererBlacklist>", "http://evil.com/", 403),
+        ("<RefererBlacklist><Referer>*evil.com</Referer></RefererBlacklist>", "http://a.evil.com/x", 403),
+        ("<RefererBlacklist><Referer>*evil.com</Referer></RefererBlacklist>", "http://good.com/", 200),
+        ("<RefererBlacklist><Referer></Referer></RefererBlacklist>", "http://good.com/", 200),
+        ("<RefererList><Referer></Referer></RefererList>", "http://good.com/", 200),
+    ],
+)
+def test_an_address_is_known_by_how_it_begins(bucket: Desk, inside: str, referer: str, status: int) -> None:
+    bucket("PUT", "/photos/a", b"x", **{"x-oss-object-acl": "public-read"})
+    inside = f"<AllowEmptyReferer>true</AllowEmptyReferer>{inside}"
+    bucket("PUT", "/photos/?referer", document("RefererConfiguration", inside))
+    assert bucket("GET", "/photos/a", keys=None, referer=referer).status == status
+
+
 def test_browsers_see_a_website(bucket: Desk) -> None:
     bucket("PUT", "/photos/?acl", **{"x-oss-acl": "public-read"})
     for key, body in (("index.html", b"home"), ("sub/index.html", b"sub"), ("error.html", b"sorry")):
@@ -282,6 +319,67 @@ def test_browsers_see_a_website(bucket: Desk) -> None:
     assert "<ListBucketResult>" in bucket("GET", "/photos/").body.decode()
     assert bucket("GET", "/photos/none").code == "NoSuchKey"
     assert "<ListBucketResult>" in bucket("GET", "/photos/?prefix=sub", keys=None).body.decode()
+
+
+def test_the_front_page_of_a_website_is_asked_about_as_it_is_asked_for(bucket: Desk) -> None:
+    head = bucket("HEAD", "/photos/", keys=None)
+    assert (head.status, head.headers["x-oss-err"] != "") == (405, True)
+    bucket("PUT", "/photos/?acl", **{"x-oss-acl": "public-read"})
+    bucket("PUT", "/photos/index.html", b"home", content_type="text/html")
+    inside = "<IndexDocument><Suffix>index.html</Suffix></IndexDocument>"
+    assert bucket("PUT", "/photos/?website", document("WebsiteConfiguration", inside)).status == 200
+    for host in ("photos.oss.localhost", None):
+        target = "/" if host else "/photos/"
+        head, got = (bucket(method, target, keys=None, host=host) for method in ("HEAD", "GET"))
+        assert (head.status, head.body, got.body) == (200, b"", b"home")
+        assert head.headers["content-length"] == "4"
+        assert head.headers["etag"] == got.headers["etag"]
+    assert bucket("HEAD", "/photos/").status == 405
+    assert bucket("HEAD", "/photos/?acl", keys=None).status == 405
+    bucket("DELETE", "/photos/index.html")
+    assert bucket("HEAD", "/photos/", keys=None).status == 404
+
+
+def routed(prefix: str, redirect: str) -> bytes:
+    condition = f"<KeyPrefixEquals>{prefix}</KeyPrefixEquals>" if prefix else ""
+    rule = (
+        "<RuleNumber>1</RuleNumber><Condition><HttpErrorCodeReturnedEquals>404</HttpErrorCodeReturnedEquals>"
+        f"{condition}</Condition><Redirect><RedirectType>External</RedirectType><HostName>e.org</HostName>"
+        f"{redirect}</Redirect>"
+    )
+    inside = f"<RoutingRules><RoutingRule>{rule}</RoutingRule></RoutingRules>"
+    return document("WebsiteConfiguration", inside)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "redirect", "location"),
+    [
+        ("abc/", "<ReplaceKeyPrefixWith>def/</ReplaceKeyPrefixWith>", "http://e.org/def/test.txt"),
+        (
+            "abc/",
+            "<EnableReplacePrefix>true</EnableReplacePrefix><ReplaceKeyPrefixWith>def/</ReplaceKeyPrefixWith>",
+            "http://e.org/def/test.txt",
+        ),
+        ("abc/", "<EnableReplacePrefix>true</EnableReplacePrefix>", "http://e.org/test.txt"),
+        ("", "<ReplaceKeyPrefixWith>def/</ReplaceKeyPrefixWith>", "http://e.org/def/abc/test.txt"),
+        ("abc/", "<ReplaceKeyWith>p/${key}.s</ReplaceKeyWith>", "http://e.org/p/abc/test.txt.s"),
+        ("abc/", "", "http://e.org/abc/test.txt"),
+        ("abc/", "<PassQueryString>true</PassQueryString>", "http://e.org/abc/test.txt?a=b%20c&d"),
+    ],
+)
+def test_a_website_sends_browsers_elsewhere_as_its_rules_say(
+    bucket: Desk, prefix: str, redirect: str, location: str
+) -> None:
+    bucket("PUT", "/photos/?acl", **{"x-oss-acl": "public-read"})
+    assert bucket("PUT", "/photos/?website", routed(prefix, redirect)).status == 200
+    moved = bucket("GET", "/photos/abc/test.txt?a=b%20c&d", keys=None)
+    assert (moved.status, moved.headers["location"]) == (302, location)
+
+
+def test_a_website_passes_no_query_on_where_there_is_none(bucket: Desk) -> None:
+    bucket("PUT", "/photos/?acl", **{"x-oss-acl": "public-read"})
+    bucket("PUT", "/photos/?website", routed("", "<PassQueryString>true</PassQueryString>"))
+    assert bucket("GET", "/photos/a", keys=None).headers["location"] == "http://e.org/a"
 
 
 def policy(effect: str, action: str, resource: str, principal: object = ("*",), **condition: object) -> bytes:

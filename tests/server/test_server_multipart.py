@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from typing import Any
 
 import pytest
 from server_desk import Answer, Desk
 
 from penstock.protocol.crc64 import crc64
+from penstock.server.store import LocalStore
 
 PART = b"p" * 102_400
 
@@ -266,3 +269,38 @@ def test_parts_are_listed_with_how_their_sender_encrypts(bucket: Desk) -> None:
     assert [page.element(f"ClientEncryption{name}") for name in names] == list(said.values())
     plain = bucket("POST", "/photos/b?uploads").element("UploadId")
     assert "ClientEncryption" not in bucket("GET", f"/photos/b?uploadId={plain}").body.decode()
+
+
+def test_the_access_list_of_a_completed_object_is_there_with_the_object(
+    bucket: Desk, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket("PUT", "/photos/?acl", **{"x-oss-acl": "public-read"})
+    upload = initiate(bucket)
+    part = (1, send(bucket, upload, 1))
+    complete_upload = store.complete_upload
+    seen: list[int] = []
+
+    def complete_then_others(*given: Any, **named: Any) -> Any:
+        made = complete_upload(*given, **named)
+        seen.append(bucket("GET", "/photos/big", keys=None).status)
+        assert bucket("PUT", "/photos/big", b"another's").status == 200
+        return made
+
+    monkeypatch.setattr(store, "complete_upload", complete_then_others)
+    assert complete(bucket, upload, part, **{"x-oss-object-acl": "private"}).status == 200
+    assert seen == [403]
+    assert bucket("GET", "/photos/big?acl").element("Grant") == "default"
+
+
+def test_an_object_that_was_uploaded_in_sequence_tells_its_md5(bucket: Desk) -> None:
+    whole = PART + b"tail"
+    for query, md5 in (
+        ("uploads&sequential", base64.b64encode(hashlib.md5(whole).digest()).decode()),
+        ("uploads", None),
+    ):
+        upload = initiate(bucket, query=query)
+        parts = [(1, send(bucket, upload, 1)), (2, send(bucket, upload, 2, b"tail"))]
+        assert complete(bucket, upload, *parts).status == 200
+        for method in ("GET", "HEAD"):
+            assert bucket(method, "/photos/big").headers.get("content-md5") == md5
+        assert "content-md5" not in bucket("GET", "/photos/big", range="bytes=0-1").headers

@@ -183,3 +183,15 @@ def test_where_objects_are_not_retained_it_is_said(bucket: Desk) -> None:
     assert retain(bucket, "/photos/a?retention", "FOREVER", 60).code == "MalformedXML"
     assert bucket("PUT", "/photos/a?legalHold", hold("MAYBE")).code == "MalformedXML"
     assert retain(bucket, "/photos/none?retention", "COMPLIANCE", 60).code == "NoSuchKey"
+
+
+@pytest.mark.parametrize("time", ["<Days>999999999999</Days>", "<Years>101</Years>", "<Days>0</Days>"])
+def test_a_default_retention_ends_at_a_moment_that_a_date_can_say(bucket: Desk, time: str) -> None:
+    versioned(bucket)
+    rule = f"<Mode>COMPLIANCE</Mode>{time}"
+    refused = bucket("PUT", "/photos/?objectWorm", configuration(rule))
+    assert (refused.status, refused.code) == (400, "InvalidWORMConfiguration")
+    longest = configuration("<Mode>COMPLIANCE</Mode><Years>100</Years>")
+    assert bucket("PUT", "/photos/?objectWorm", longest).status == 200
+    assert bucket("PUT", "/photos/a", b"x").status == 200
+    assert bucket("HEAD", "/photos/a").status == 200

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_desk import NOW, USERS, Desk, read
 
+from penstock.errors import ServiceError
 from penstock.protocol.crc64 import crc64
 from penstock.protocol.dates import to_http
 from penstock.server.app import App
 from penstock.server.guard.gate import Gate
-from penstock.server.handlers.ranges import ByteRange, wanted_range
+from penstock.server.handlers.ranges import wanted_range
 
 
 def md5_64(data: bytes) -> str:
@@ -202,8 +203,16 @@ def test_conditions_by_time(bucket: Desk) -> None:
         ("bytes=2-4", 206, b"234", "bytes 2-4/10"),
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=-3", 206, b"789", "bytes 7-9/10"),
-        ("bytes=5-2000", 206, b"56789", "bytes 5-9/10"),
+        ("bytes=-10", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=5-9", 206, b"56789", "bytes 5-9/10"),
+        ("bytes=0-1,4-5", 206, b"01", "bytes 0-1/10"),
+        ("bytes=5-10", 200, b"0123456789", None),
+        ("bytes=5-2000", 200, b"0123456789", None),
+        ("bytes=-11", 200, b"0123456789", None),
+        ("bytes=-0", 200, b"0123456789", None),
+        ("bytes=10-", 200, b"0123456789", None),
         ("bytes=10-20", 200, b"0123456789", None),
+        ("bytes=10-20,0-1", 200, b"0123456789", None),
         ("bytes=4-2", 200, b"0123456789", None),
         ("bytes=a-b", 200, b"0123456789", None),
         ("lines=1-2", 200, b"0123456789", None),
@@ -217,25 +226,48 @@ def test_ranges(bucket: Desk, text: str, status: int, body: bytes, content_range
     assert answer.headers["content-length"] == str(len(body))
 
 
-def test_a_range_beyond_the_end_is_refused_where_the_standard_is_asked_for(bucket: Desk) -> None:
+@pytest.mark.parametrize(
+    ("text", "status", "body"),
+    [
+        ("bytes=5-9", 206, b"56789"),
+        ("bytes=5-2000", 206, b"56789"),
+        ("bytes=5-", 206, b"56789"),
+        ("bytes=-3", 206, b"789"),
+        ("bytes=-2000", 206, b"0123456789"),
+        ("bytes=4-2", 200, b"0123456789"),
+        ("lines=1-2", 200, b"0123456789"),
+        ("bytes=10-20", 416, b""),
+        ("bytes=10-", 416, b""),
+        ("bytes=-0", 416, b""),
+        ("bytes=0-1,4-5", 416, b""),
+    ],
+)
+def test_ranges_are_those_of_http_where_the_standard_is_asked_for(
+    bucket: Desk, text: str, status: int, body: bytes
+) -> None:
     bucket("PUT", "/photos/a", b"0123456789")
-    answer = bucket("GET", "/photos/a", range="bytes=10-20", **{"x-oss-range-behavior": "standard"})
-    assert (answer.status, answer.code) == (416, "InvalidRange")
+    answer = bucket("GET", "/photos/a", range=text, **{"x-oss-range-behavior": "standard"})
+    assert answer.status == status
+    assert answer.code == "InvalidRange" if status == 416 else answer.body == body
 
 
 @given(st.integers(0, 200), st.integers(0, 300), st.integers(0, 300))
 def test_every_range_is_what_slicing_gives(size: int, first: int, last: int) -> None:
     data = bytes(index % 256 for index in range(size))
-    found = wanted_range(f"bytes={first}-{last}", size)
-    if found is None:
-        assert first >= size or last < first
-    else:
-        assert data[found.offset : found.offset + found.length] == data[first : last + 1]
-        assert found.length > 0
-    tail = wanted_range(f"bytes=-{last}", size)
-    if tail is not None:
-        assert data[tail.offset : tail.offset + tail.length] == data[-last:]
-    assert wanted_range("bytes=0-0", 1) == ByteRange(0, 1)
+
+    def cut(text: str, *, strict: bool) -> bytes | None:
+        try:
+            found = wanted_range(text, size, strict=strict)
+        except ServiceError:
+            return b"" if strict else None
+        assert found is None or found.length > 0
+        return None if found is None else data[found.offset : found.offset + found.length]
+
+    middle, tail = f"bytes={first}-{last}", f"bytes=-{last}"
+    assert cut(middle, strict=True) == (None if last < first < size else data[first : last + 1])
+    assert cut(middle, strict=False) == (data[first : last + 1] if first <= last < size else None)
+    assert cut(tail, strict=True) == (data[-last:] if last else b"")
+    assert cut(tail, strict=False) == (data[-last:] if 0 < last <= size else None)
 
 
 def test_the_answers_headers_can_be_chosen_in_signed_requests(bucket: Desk) -> None:
@@ -429,7 +461,7 @@ def with_post(desk: Desk, post: object) -> Desk:
 def test_a_callback_gets_the_facts_and_its_answer_is_handed_on(bucket: Desk) -> None:
     posted = []
 
-    def post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    def post(url: str, headers: Mapping[str, str], body: bytes, left_s: float) -> tuple[int, bytes]:
         posted.append((url, headers["Content-Type"], body))
         return 200, b'{"ok":true}'
 
@@ -451,7 +483,7 @@ def test_a_callback_gets_the_facts_and_its_answer_is_handed_on(bucket: Desk) -> 
 def test_a_failed_callback_is_told_and_the_object_stays(
     bucket: Desk, outcome: tuple[int, bytes] | None
 ) -> None:
-    def post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    def post(url: str, headers: Mapping[str, str], body: bytes, left_s: float) -> tuple[int, bytes]:
         if outcome is None:
             raise TimeoutError("no answer")
         return outcome
@@ -461,6 +493,28 @@ def test_a_failed_callback_is_told_and_the_object_stays(
     assert (answer.status, answer.code) == (203, "CallbackFailed")
     assert answer.element("EC") == "0007-00000203"
     assert bucket("GET", "/photos/a").body == b"x"
+
+
+@pytest.mark.parametrize(
+    ("fields", "own"),
+    [
+        ({"callbackBody": "a\ud800"}, {}),
+        ({"callbackHost": "\udfff"}, {}),
+        ({"callbackUrl": "http://app.test/\ud800"}, {}),
+        ({"callbackUrl": "http://[::1"}, {}),
+        ({"callbackUrl": "http://app.test/;http://a]b/"}, {}),
+        ({}, {"x:user": "\ud800"}),
+        ({}, {"x:user": {"deep": ["\ud800"]}}),
+    ],
+)
+def test_a_callback_that_could_never_be_sent_is_refused_before_anything_is_stored(
+    bucket: Desk, fields: dict[str, str], own: dict[str, object]
+) -> None:
+    header = callback_header(**{"callbackUrl": "http://app.test/", "callbackBody": "${x:user}", **fields})
+    header["x-oss-callback-var"] = base64.b64encode(json.dumps(own).encode()).decode()
+    answer = with_post(bucket, lambda *_: (200, b"{}"))("PUT", "/photos/a", b"x", **header)
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
+    assert bucket("HEAD", "/photos/a").status == 404
 
 
 def test_a_copy_keeps_what_its_bytes_cannot_be_read_without(bucket: Desk) -> None:

@@ -27,9 +27,9 @@ from penstock.server.arriving import Arriving
 from penstock.server.guard.accounts import User
 from penstock.server.guard.sts import Tokens, signature
 from penstock.server.in_turn import InTurn
+from penstock.server.listen import listen_on
 from penstock.server.metrics import Metrics
 from penstock.server.place import Place
-from penstock.server.processes import listen_on
 from penstock.server.store import LocalStore
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")

@@ -121,7 +121,10 @@ def test_a_configuration_file_says_all_of_a_server(tmp_path: Path) -> None:
             'directory = "d"\ndurability = "lax"\n[[users]]\naccess_key_id = "a"\nsecret = "s"',
             "durability is",
         ),
-        ('directory = "d"\n[limits]\nrequests = 0\n[[users]]\naccess_key_id = "a"\nsecret = "s"', "above 0"),
+        (
+            'directory = "d"\n[limits]\nrequests = 0\n[[users]]\naccess_key_id = "a"\nsecret = "s"',
+            "requests is 1 to",
+        ),
         (
             'directory = "d"\n[tls]\nkey = "k"\n[[users]]\naccess_key_id = "a"\nsecret = "s"',
             "certificate and key",
@@ -132,6 +135,50 @@ def test_a_configuration_that_makes_no_sense_is_refused(tmp_path: Path, text: st
     (tmp_path / "oss.toml").write_text(text)
     with pytest.raises(InvalidInput, match=why):
         read_settings(tmp_path / "oss.toml", {})
+
+
+USER = '[[users]]\naccess_key_id = "a"\nsecret = "s"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("lifecycle_every_s = -5", "lifecycle_every_s is 0.1 to"),
+        ("lifecycle_every_s = nan", "lifecycle_every_s is 0.1 to"),
+        ("lifecycle_every_s = inf", "lifecycle_every_s is 0.1 to"),
+        ("lifecycle_every_s = 0.0001", "lifecycle_every_s is 0.1 to"),
+        ("restore_s = -1", "restore_s is 0 to"),
+        ("port = 70000", "port is 0 to 65,535"),
+        ("processes = 0", "processes is 1 to 64"),
+        ('host = ""', "host is empty"),
+        ('region = ""', "region cannot be ''"),
+        ('region = "Hang zhou"', "region cannot be"),
+        ('account = ""', "account cannot be ''"),
+        ('access_log = ""', "access_log is empty"),
+        ('base_hosts = [1, ""]', "base_hosts are names"),
+        ('base_hosts = [""]', "base host '' is not"),
+        ('base_hosts = ["http://h"]', "base host 'http://h' is not"),
+        ("[metrics]\nport = 99999", "port of .metrics. is 0 to"),
+        ("[limits]\nhead_s = nan", "head_s is 0.1 to"),
+        ("[limits]\nhead_s = inf", "head_s is 0.1 to"),
+        ("[limits]\nidle_s = 0.0001", "idle_s is 0.1 to"),
+        ("[limits]\nconnections = 0", "connections is 1 to"),
+        (USER, "two users a"),
+    ],
+)
+def test_values_that_make_no_server_are_refused(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "oss.toml").write_text(f'directory = "d"\n{text}\n{USER}')
+    with pytest.raises(InvalidInput, match=why) as refused:
+        read_settings(tmp_path / "oss.toml", {})
+    assert refused.value.message.startswith(str(tmp_path / "oss.toml"))
+
+
+def test_what_is_off_may_be_said(tmp_path: Path) -> None:
+    (tmp_path / "oss.toml").write_text(
+        f'directory = "d"\nlifecycle_every_s = 0\nrestore_s = 0\n[limits]\nleast_bytes_per_s = 0\n{USER}'
+    )
+    settings = read_settings(tmp_path / "oss.toml", {})
+    assert (settings.lifecycle_every_s, settings.restore_s, settings.patience.least_bytes_per_s) == (0, 0, 0)
 
 
 def test_every_request_is_a_line_of_the_access_log(serve: Serve, tmp_path: Path) -> None:
@@ -155,6 +202,43 @@ def test_every_request_is_a_line_of_the_access_log(serve: Serve, tmp_path: Path)
     assert wanted.items() <= put.items()
     assert (missing["status"], missing["query"]) == (400, "x-oss-signature=***")
     assert "authorization" not in log.read_text().lower()
+
+
+def test_the_access_log_is_for_its_owner_unless_somebody_chose_otherwise(
+    serve: Serve, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.jsonl"
+    _, wire = serve(access_log=str(log))
+    wire.ask("GET", "/")
+    eventually(lambda: len(lines(log)) == 1)
+    assert log.stat().st_mode & 0o777 == 0o600
+    log.rename(tmp_path / "access.1")
+    log.touch(0o640)
+    log.chmod(0o640)
+    wire.ask("GET", "/")
+    eventually(lambda: len(lines(log)) == 1)
+    assert log.stat().st_mode & 0o777 == 0o640
+
+
+def test_an_access_log_that_cannot_be_written_is_told_once_and_ends_no_connection(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    _, wire = serve(access_log=str(folder / "access.jsonl"))
+    kept = wire.connect()
+    kept.sendall(wire.head("GET", "/"))
+    assert receive(kept).status == 200
+    eventually(lambda: len(lines(folder / "access.jsonl")) == 1)
+    folder.rename(tmp_path / "moved")
+    for _ in range(3):
+        kept.sendall(wire.head("GET", "/"))
+        assert receive(kept).status == 200
+    folder.mkdir()
+    kept.sendall(wire.head("GET", "/"))
+    assert receive(kept).status == 200
+    eventually((folder / "access.jsonl").exists)
+    assert caplog.text.count("lines of the access log are lost") == 1
 
 
 def test_what_could_be_used_again_is_not_logged() -> None:
@@ -220,17 +304,11 @@ def test_requests_beyond_the_limit_are_told_so(serve: Serve) -> None:
     _, wire = serve(limits=Limits(requests=1))
     assert wire.ask("PUT", "/photos/").status == 200
     held = wire.connect()
-    held.sendall(wire.head("PUT", "/photos/a", content_length="200000") + bytes(100_000))
-    other = wire.connect()
-    deadline = time.monotonic() + 10
-    while True:
-        other.sendall(wire.head("GET", "/photos/"))
-        answer = receive(other)
-        if answer.status == 503:
-            break
-        assert time.monotonic() < deadline
-    assert answer.code == "ServiceUnavailable"
-    held.sendall(bytes(100_000))
+    held.sendall(wire.head("PUT", "/photos/a", expect="100-continue", content_length="200000"))
+    assert receive(held).status == 100
+    answer = wire.ask("GET", "/photos/")
+    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+    held.sendall(bytes(200_000))
     assert receive(held).status == 200
 
 

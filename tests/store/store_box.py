@@ -74,11 +74,17 @@ class Box:
             return self.store.put_part(self.name, key, upload_id, number, staged)
 
     def complete(
-        self, key: str, upload_id: str, parts: list[PartRecord] | None, *, forbid_overwrite: bool = False
+        self,
+        key: str,
+        upload_id: str,
+        parts: list[PartRecord] | None,
+        *,
+        acl: str | None = None,
+        forbid_overwrite: bool = False,
     ) -> ObjectRecord:
         listed = None if parts is None else [(part.number, part.etag) for part in parts]
         return self.store.complete_upload(
-            self.name, key, upload_id, listed, forbid_overwrite=forbid_overwrite
+            self.name, key, upload_id, listed, acl=acl, forbid_overwrite=forbid_overwrite
         )
 
     def keys(self) -> list[str]:

@@ -129,3 +129,21 @@ def test_a_backup_of_an_empty_store_is_empty(tmp_path: Path) -> None:
         store.create_bucket(bucket_named("box"))
         with pytest.raises(faults.KeyMissing):
             Box(store).read("key")
+
+
+@pytest.mark.parametrize("inside", ["in", "blobs/in", "../data/in"])
+def test_a_backup_does_not_lie_within_its_store(tmp_path: Path, inside: str) -> None:
+    with LocalStore.open(tmp_path / "data", "none") as store:
+        with pytest.raises(StoreError, match="within the store"):
+            store.backup(tmp_path / "data" / inside)
+        store.backup(tmp_path / "database")
+    assert not (tmp_path / "data" / "in").exists()
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_a_backup_is_for_its_owner_only(box: Box, tmp_path: Path, link: bool) -> None:
+    box.put("key", LARGE)
+    box.store.backup(tmp_path / "backup", link=link)
+    files = [path for path in (tmp_path / "backup").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert [path for path in files if path.stat().st_mode & 0o077] == []

@@ -152,3 +152,36 @@ def test_a_store_can_be_opened_after_a_refusal(tmp_path: Path) -> None:
     (tmp_path / "data" / "metadata.sqlite3").unlink()
     with LocalStore.open(tmp_path / "data", "none") as store:
         store.create_bucket(bucket_named("box"))
+
+
+def open_to_others(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+
+
+def test_what_a_store_keeps_is_for_its_owner_only(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    with LocalStore.open(tmp_path / "data", "strict") as store:
+        store.create_bucket(bucket_named("box"))
+        box = Box(store)
+        box.put("small", b"in the metadata")
+        box.put("large", bytes(100_000))
+        assert (tmp_path / "data" / "metadata.sqlite3-wal").exists()
+        assert open_to_others(tmp_path / "data") == []
+    assert open_to_others(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_metadata_that_others_could_read_are_mended_when_they_are_opened(
+    tmp_path: Path, shared: bool
+) -> None:
+    with LocalStore.open(tmp_path / "data", "strict"):
+        files = [tmp_path / "data" / f"metadata.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")]
+        for path in files:
+            path.chmod(0o644)
+        if shared:
+            with LocalStore.join(tmp_path / "data", "strict"):
+                assert open_to_others(tmp_path / "data") == []
+            return
+    files[0].chmod(0o644)
+    with LocalStore.open(tmp_path / "data", "strict"):
+        assert open_to_others(tmp_path / "data") == []

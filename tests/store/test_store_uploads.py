@@ -4,6 +4,7 @@ import hashlib
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from store_box import PART, Box, bucket_named
 
@@ -48,7 +49,7 @@ def test_the_etag_is_the_one_that_oss_computed() -> None:
         number: PartRecord(number=number, size_bytes=PART, etag=etag, crc64=0, modified_ms=0)
         for number, etag in enumerate(etags, 1)
     }
-    stored = StoredUpload(segset=1, revision=2, attributes=Attributes(), parts=parts)
+    stored = StoredUpload(segset=1, revision=2, sequential=False, attributes=Attributes(), parts=parts)
     completion = plan_completion("id", stored, [(1, etags[0]), (2, etags[1])])
     assert completion.body.etag == "1C787C506EABFB9B45EAAA8DB039F4B2-2"
 
@@ -74,6 +75,68 @@ def test_nothing_is_visible_before_completion(box: Box) -> None:
     assert box.read("key") == b"old"
     box.complete("key", upload_id, None)
     assert box.read("key") == body(1)
+
+
+def test_an_access_list_may_be_given_at_completion(box: Box) -> None:
+    for acl, found in ((None, "public-read"), ("private", "private"), ("default", "default")):
+        upload_id = box.begin("key", acl="public-read", content_type="text/plain")
+        box.part("key", upload_id, 1, body(1))
+        made = box.complete("key", upload_id, None, acl=acl)
+        assert made == box.store.head_object(box.name, "key")
+        assert (made.attributes.acl, made.attributes.content_type) == (found, "text/plain")
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_an_object_that_was_uploaded_in_sequence_has_the_md5_of_its_bytes(box: Box, count: int) -> None:
+    for sequential in (True, False):
+        upload_id = box.begin("key", sequential=sequential, content_type="text/plain")
+        parts = [box.part("key", upload_id, number, body(number)) for number in range(1, count + 1)]
+        made = box.complete("key", upload_id, parts)
+        expected = hashlib.md5(b"".join(body(number) for number in range(1, count + 1))).hexdigest().upper()
+        assert made.attributes.md5 == (expected if sequential else None)
+        assert made == box.store.head_object(box.name, "key")
+        assert made.attributes.content_type == "text/plain"
+
+
+def test_the_md5_of_a_sequence_is_that_of_the_parts_that_were_listed(box: Box) -> None:
+    upload_id = box.begin("key", sequential=True)
+    parts = [box.part("key", upload_id, number, body(number, PART + number)) for number in range(1, 4)]
+    made = box.complete("key", upload_id, parts[:2])
+    assert made.attributes.md5 == hashlib.md5(box.read("key")).hexdigest().upper()
+    change = {"tags": {"a": "b"}}
+    changed = box.store.update_object(box.name, "key", lambda kept: msgspec.structs.replace(kept, **change))
+    assert changed.attributes.md5 == made.attributes.md5
+
+
+def test_a_part_that_comes_while_a_sequence_is_completed_does_not_spoil_the_md5(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = box.begin("key", sequential=True)
+    for number in (1, 2):
+        box.part("key", upload_id, number, body(number))
+    judged = 0
+
+    def judge_then_send(*asked: Any) -> Completion:
+        nonlocal judged
+        judged += 1
+        found = plan_completion(*asked)
+        if judged == 1:
+            box.part("key", upload_id, 3, body(3))
+        return found
+
+    monkeypatch.setattr(uploads, "plan_completion", judge_then_send)
+    made = box.complete("key", upload_id, None)
+    assert judged == 2
+    assert box.read("key") == body(1) + body(2) + body(3)
+    assert made.attributes.md5 == hashlib.md5(box.read("key")).hexdigest().upper()
+
+
+def test_no_md5_is_made_of_more_than_one_request_may_put(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.server.store.local.MAX_SINGLE_PUT_BYTES", 2 * PART - 1)
+    upload_id = box.begin("key", sequential=True)
+    for number in (1, 2):
+        box.part("key", upload_id, number, body(number))
+    assert box.complete("key", upload_id, None).attributes.md5 is None
 
 
 def test_completing_all_takes_every_stored_part(box: Box) -> None:
@@ -356,6 +419,7 @@ def test_parts_that_are_dropped_after_they_were_read_become_no_object(box: Box) 
             stored=stored,
             completion=completion,
             now_ms=1,
+            acl=None,
             forbid_overwrite=False,
         ),
     )

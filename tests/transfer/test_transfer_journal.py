@@ -162,3 +162,11 @@ def test_another_path_to_the_same_file_is_the_same_revision_and_any_other_change
     assert not source.is_same_revision(None)
     for name in ("size_bytes", "mtime_ns", "ctime_ns", "device", "inode"):
         assert not source.is_same_revision(structs.replace(source, **{name: 99}))
+
+
+@given(strategies.text(strategies.characters(exclude_characters="\0", exclude_categories=("Cs",))))
+def test_a_path_of_any_bytes_comes_back(text: str) -> None:
+    path = f"{text}\udcff\udc80{text}\udce9"
+    source = Source(path=path, size_bytes=1, mtime_ns=1, ctime_ns=2, device=3, inode=4)
+    intent = structs.replace(INTENT, path=path, source=source)
+    assert records(frame(intent))[0] == [intent]

@@ -267,11 +267,12 @@ def test_an_abort_before_anything_was_sent_says_so() -> None:
     machine.handle(on.Started(now=1))
     assert machine.handle(on.AbortRequested(reason="deadline")) == [do.StopRequests(reason="deadline")]
     commands = machine.handle(on.RequestsStopped())
-    assert kinds(commands) == ["DeleteJournal", "Report"]
+    assert kinds(commands) == ["AppendJournal", "Report"]
     error = error_of(ended(machine, commands))
     assert isinstance(error, Aborted)
     assert (error.code, error.committed, error.reason) == (NOT_SENT, Committed.NO, "deadline")
-    assert (error.upload_id, error.resume_token) == (None, None)
+    assert error.upload_id is None
+    assert decode(error.resume_token or "").unbegun
 
 
 def test_an_abort_during_initiate_leaves_an_intent_to_search_by() -> None:
@@ -941,6 +942,47 @@ def test_the_unfinished_upload_of_a_key_is_adopted_when_its_parts_match() -> Non
     assert kinds(commands) == ["AppendJournal"] * 4 + ["SendPart"] * 2
     assert [c.number for c in commands if isinstance(c, do.SendPart)] == [2, 4]
     assert machine.resume_token is not None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "made_at"), [((1, 2, 3, 4), 905), ((1, 2, 3, 9), 905), ((1, 2, 3, 4), 800)]
+)
+def test_who_is_second_to_complete_an_adopted_upload_finds_the_object_by_reading_its_own_file(
+    theirs: tuple[int, ...], made_at: int
+) -> None:
+    machine, _ = adopting({"u": (listed(1), listed(3))})
+    machine.handle(on.PartHashed(number=1, crc64=1))
+    machine.handle(on.PartHashed(number=3, crc64=3))
+    assert machine.handle(on.PartFailed(number=2, error=GONE, is_final=True)) == []
+    assert kinds(machine.handle(on.PartFailed(number=4, error=GONE, is_final=True))) == ["ConfirmGone"]
+    assert kinds(machine.handle(on.CancelConfirmed())) == ["InspectTarget"]
+    made = TargetState(
+        etag="T", size_bytes=SOURCE.size_bytes, modified_at=made_at, crc64=whole(*theirs), ownership_token="x"
+    )
+    commands = machine.handle(on.TargetInspected(target=made))
+    if made_at == 905:
+        assert [c.number for c in commands if isinstance(c, do.HashPart)] == [2, 4]
+        machine.handle(on.PartHashed(number=2, crc64=2))
+        commands = machine.handle(on.PartHashed(number=4, crc64=4))
+    outcome = ended(machine, commands)
+    if theirs == (1, 2, 3, 4) and made_at == 905:
+        assert outcome.committed is Committed.YES
+        assert outcome.stored is not None
+        assert outcome.stored.by_evidence
+    else:
+        assert isinstance(outcome.error, UploadLost)
+
+
+def test_a_file_that_cannot_be_read_any_more_proves_nothing() -> None:
+    machine, _ = adopting({"u": (listed(1), listed(2), listed(3))})
+    for number in (1, 2, 3):
+        machine.handle(on.PartHashed(number=number, crc64=number))
+    machine.handle(on.PartFailed(number=4, error=GONE, is_final=True))
+    machine.handle(on.CancelConfirmed())
+    made = TargetState(etag="T", size_bytes=SOURCE.size_bytes, modified_at=905, crc64=7)
+    assert kinds(machine.handle(on.TargetInspected(target=made))) == ["HashPart"]
+    machine.handle(on.HashPartFailed(number=4, error=SourceUnreadable("gone")))
+    assert isinstance(ended(machine).error, SourceUnreadable)
 
 
 def test_an_upload_of_the_key_whose_parts_are_all_others_is_passed_over() -> None:

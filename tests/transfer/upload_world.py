@@ -455,7 +455,7 @@ class World:
     def forgotten_uploads(self) -> set[str]:
         """Uploads on the server that nothing on disk and no report leads to."""
         view = journal_view(records(self.durable + b"".join(self.undurable))[0])
-        if view is not None and view.upload_id is None:
+        if view is not None and view.upload_id is None and not view.unbegun:
             return set()
         known = {view.upload_id} if view is not None else set()
         for outcome in self.outcomes:

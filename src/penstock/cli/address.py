@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from penstock.cli.names import key_name
+from penstock.cli.terminal import shown
 from penstock.errors import InvalidInput
 from penstock.protocol.urls import OssUrl, parse_url
 
@@ -22,6 +24,16 @@ def client_at(options: Options, url: OssUrl) -> Client:
     return open_client(options, endpoint=str(url.endpoint) if url.endpoint else None)
 
 
+def oss_url(text: str) -> OssUrl:
+    """
+    An address as it was typed.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    return parse_url(key_name(text))
+
+
 def bucket_url(text: str) -> OssUrl:
     """
     An address that names a bucket and nothing in it.
@@ -29,7 +41,7 @@ def bucket_url(text: str) -> OssUrl:
     Raises:
         InvalidInput: It names none, or an object.
     """
-    url = parse_url(text)
+    url = oss_url(text)
     if not url.bucket or url.key:
         raise InvalidInput(f"{text!r} does not name a bucket", advice="A bucket looks like oss://bucket.")
     return url
@@ -42,7 +54,7 @@ def object_url(text: str) -> OssUrl:
     Raises:
         InvalidInput: It names none.
     """
-    url = parse_url(text)
+    url = oss_url(text)
     if not url.key:
         raise InvalidInput(f"{text!r} names no object", advice="An object looks like oss://bucket/key.")
     return url
@@ -55,7 +67,7 @@ def place_url(text: str) -> OssUrl:
     Raises:
         InvalidInput: It names no bucket.
     """
-    url = parse_url(text)
+    url = oss_url(text)
     if not url.bucket:
         raise InvalidInput(f"{text!r} names no bucket", advice="An address looks like oss://bucket/prefix.")
     return url
@@ -74,7 +86,7 @@ def confirm(question: str, *, sure: bool) -> None:
     """
     if sure:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise InvalidInput(f"nobody is there to answer: {question}", advice="Add -f if it is meant.")
-    if not click.confirm(question, err=True):
+    if not click.confirm(shown(question, err=True), err=True):
         raise click.exceptions.Exit(0)

@@ -71,7 +71,7 @@ class Batch:
             if ended is None:
                 left -= 1
                 continue
-            if ended.error is not None and not isinstance(ended.error, PenstockError | OSError):
+            if ended.error is not None and not _is_failure(ended.error):
                 self._given_up.set()
                 raise ended.error
             yield ended
@@ -150,3 +150,8 @@ class Batch:
             )
             self._running.pop(id(job), None)
             self.done += 1
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether an error is that of one job; else it ends all, as does a reader of our output that has gone."""
+    return isinstance(error, PenstockError | OSError) and not isinstance(error, BrokenPipeError)

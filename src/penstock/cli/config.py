@@ -9,6 +9,7 @@ import click
 
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
+from penstock.files.home import expanded, home_directory
 from penstock.files.state_dir import StateDir
 
 _VARIABLES = (
@@ -34,10 +35,10 @@ def command(options: Options) -> None:
     The order is: options of the command line, OSS_* variables, ~/.ossutilconfig (of ossutil), ALIBABA_CLOUD_*
     variables, ~/.aliyun/config.json (of the aliyun command line).
     """
-    home = Path.home()
+    home = home_directory()
     ossutil = Path(options.config_file or os.environ.get("OSSUTIL_CONFIG_FILE") or home / ".ossutilconfig")
     files = {
-        "ossutil file": str(ossutil.expanduser()),
+        "ossutil file": str(expanded(ossutil)),
         "aliyun file": str(home / ".aliyun" / "config.json"),
         "journals": str(StateDir().root / "journals"),
     }
@@ -46,7 +47,7 @@ def command(options: Options) -> None:
         echo_json({"files": files, "variables": variables})
         return
     for label, path in files.items():
-        there = "" if Path(path).exists() else "  (not there)"
+        there = "" if os.path.exists(path) else "  (not there)"  # noqa: PTH110 (Path.exists raises where it may not look)
         click.echo(f"{click.style(label.ljust(14), dim=True)}{path}{there}")
     for name, text in variables.items():
         click.echo(f"{click.style(name, dim=True)}={text}")

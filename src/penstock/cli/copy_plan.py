@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from penstock.cli.address import oss_url
 from penstock.cli.copy_job import (
     CopyJob,
     CopyOptions,
@@ -19,11 +19,13 @@ from penstock.cli.copy_job import (
     UploadJob,
 )
 from penstock.cli.likeness import Side, listed_side, local_side
+from penstock.cli.names import file_name, key_name
 from penstock.cli.selection import EVERYTHING, Selection
+from penstock.cli.standard_streams import standard_output
 from penstock.cli.stream_job import StreamDownloadJob, StreamUploadJob
 from penstock.cli.unfinished_copies import Say, UnfinishedCopies
 from penstock.errors import InvalidInput, SourceUnreadable
-from penstock.protocol.urls import OssUrl, parse_url
+from penstock.protocol.urls import OssUrl
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
@@ -94,8 +96,8 @@ def copy_plan(
     Raises:
         InvalidInput: Neither is in OSS, a key cannot be, or what is for many was asked for one.
     """
-    source_url = parse_url(source) if "://" in source else None
-    target_url = parse_url(target) if "://" in target else None
+    source_url = oss_url(source) if "://" in source else None
+    target_url = oss_url(target) if "://" in target else None
     if source_url is None and target_url is None:
         raise InvalidInput(
             f"neither {source!r} nor {target!r} is in OSS", advice="One of them looks like oss://bucket/key."
@@ -127,9 +129,37 @@ def copy_plan(
     )
 
 
-def copy_jobs(
-    plan: CopyPlan, client: Client, say: Say, left_out: list[str] | None = None
-) -> Iterator[CopyJob]:
+class LeftOut:
+    """
+    What is in the source and cannot be copied; so it cannot be told what belongs at its target.
+
+    Attributes:
+        was_meant: Whether any of it would have been copied.
+
+    Args:
+        say: Told of what would have been copied.
+        selection: Which files are meant.
+    """
+
+    def __init__(self, say: Say, selection: Selection) -> None:
+        self.was_meant = False
+        self._say = say
+        self._selection = selection
+        self._names: set[str] = set()
+
+    def add(self, name: str, why: str, *, is_directory: bool = False) -> None:
+        """Note a file, or all that is in a directory, by its path below the source."""
+        self._names.add(name)
+        if self._selection.may_take(name, below=is_directory):
+            self.was_meant = True
+            self._say(f"left out: {why}")
+
+    def covers(self, name: str) -> bool:
+        """Whether a file is, or is below, what was left out."""
+        return name in self._names or any(str(above) in self._names for above in PurePosixPath(name).parents)
+
+
+def copy_jobs(plan: CopyPlan, client: Client, say: Say, left_out: LeftOut | None = None) -> Iterator[CopyJob]:
     """
     The jobs, found while they are asked for.
 
@@ -140,21 +170,16 @@ def copy_jobs(
     Raises:
         SourceUnreadable, InvalidInput, ServiceError: Also while it is iterated.
     """
-
-    def leave_out(why: str) -> None:
-        if left_out is not None:
-            left_out.append(why)
-        say(f"left out: {why}")
-
+    left_out = left_out or LeftOut(say, plan.selection)
     match plan:
         case CopyPlan(source=str(source), target_url=OssUrl() as url):
             if source == STANDARD_STREAM:
                 return iter([StreamUploadJob(url, plan.options)])
-            return _uploads(Path(source), url, plan, _unfinished(plan, client, say), leave_out)
+            return _uploads(Path(source), url, plan, _unfinished(plan, client, say), left_out)
         case CopyPlan(source_url=OssUrl() as url, target=str(target)):
             if target == STANDARD_STREAM:
-                return iter([StreamDownloadJob(url, sys.stdout.buffer)])
-            return _downloads(url, target, plan, client, _unfinished(plan, client, say), leave_out)
+                return iter([StreamDownloadJob(url, standard_output())])
+            return _downloads(url, target, plan, client, _unfinished(plan, client, say), left_out)
         case CopyPlan(source_url=OssUrl() as url, target_url=OssUrl() as target_url):
             return _remote_copies(url, target_url, plan, client, _unfinished(plan, client, say))
     raise AssertionError("one side is in OSS")
@@ -172,12 +197,10 @@ def targets_below(plan: CopyPlan, client: Client) -> dict[str, Side]:
     root = Path(plan.target or "")
     if not root.exists():
         return {}
-    sides = ((path, local_side(path)) for path, _ in _files_below(root, _pass_over))
-    return {path.relative_to(root).as_posix(): side for path, side in sides if side is not None}
-
-
-def _pass_over(why: str) -> None:
-    """What is no file at the target is neither compared nor removed."""
+    # What is no file at the target is neither compared nor removed.
+    passed_over = LeftOut(lambda why: None, EVERYTHING)
+    sides = ((name, local_side(path)) for path, name, _ in _files_below(root, passed_over))
+    return {name: side for name, side in sides if side is not None}
 
 
 def folder_key(url: OssUrl) -> str:
@@ -190,7 +213,7 @@ def _unfinished(plan: CopyPlan, client: Client, say: Say) -> UnfinishedCopies | 
 
 
 def _uploads(
-    path: Path, url: OssUrl, plan: CopyPlan, unfinished: UnfinishedCopies | None, leave_out: Say
+    path: Path, url: OssUrl, plan: CopyPlan, unfinished: UnfinishedCopies | None, left_out: LeftOut
 ) -> Iterator[CopyJob]:
     try:
         status = path.stat()
@@ -213,33 +236,45 @@ def _uploads(
         )
 
     if not is_directory:
-        yield job(path, status.st_size, path.name, url.key + path.name if url.names_prefix else url.key)
+        name = key_name(path.name)
+        yield job(path, status.st_size, name, url.key + name if url.names_prefix else url.key)
         return
-    for found, size_bytes in _files_below(path, leave_out):
-        name = found.relative_to(path).as_posix()
+    for found, name, size_bytes in _files_below(path, left_out):
         if plan.selection.takes(name, size_bytes):
             yield job(found, size_bytes, name, folder_key(url) + name)
 
 
-def _files_below(root: Path, leave_out: Say) -> Iterator[tuple[Path, int]]:
-    """Regular files, by name; links to files are followed, links to directories are not."""
+def _files_below(root: Path, left_out: LeftOut) -> Iterator[tuple[Path, str, int]]:
+    """
+    Regular files, in order: path, path below the root, size.
+
+    Links to files are followed, links to directories are not: they may lead in a circle.
+    """
 
     def unreadable(error: OSError) -> None:
         raise SourceUnreadable(f"{error.filename} cannot be read: {error.strerror}") from error
 
     for directory, folders, names in os.walk(root, onerror=unreadable):
         folders.sort()
-        for name in sorted(names):
-            path = Path(directory, name)
+        for path in (Path(directory, folder) for folder in folders):
+            if path.is_symlink():
+                why = f"{path} is a link to a directory; name the directory itself to copy it"
+                left_out.add(_name_below(root, path), why, is_directory=True)
+        for path in (Path(directory, name) for name in sorted(names)):
+            name = _name_below(root, path)
             try:
                 status = path.stat()
             except OSError as error:
-                leave_out(f"{path} cannot be read: {error.strerror}")
+                left_out.add(name, f"{path} cannot be read: {error.strerror}")
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield path, status.st_size
+                yield path, name, status.st_size
             else:
-                leave_out(f"{path} is not a regular file")
+                left_out.add(name, f"{path} is not a regular file")
+
+
+def _name_below(root: Path, path: Path) -> str:
+    return key_name(path.relative_to(root).as_posix())
 
 
 def _downloads(
@@ -248,7 +283,7 @@ def _downloads(
     plan: CopyPlan,
     client: Client,
     unfinished: UnfinishedCopies | None,
-    leave_out: Say,
+    left_out: LeftOut,
 ) -> Iterator[CopyJob]:
     into = Path(target)
 
@@ -267,16 +302,16 @@ def _downloads(
         name = _object_name(url)
         is_folder = into.is_dir() or target.endswith(("/", os.sep))
         there = client.head_object(url.bucket, url.key)
-        path = into / _local_path(name) if is_folder else into
+        path = into / local_path(name) if is_folder else into
         yield job(url, there.content_bytes or 0, there.etag, name, path)
         return
     if into.exists() and not into.is_dir():
         raise InvalidInput(f"{target} is a file, and many are to be put there", advice="Name a directory.")
     for found, name in _objects_below(url, plan, client):
         try:
-            path = into / _local_path(name)
+            path = into / local_path(name)
         except InvalidInput as error:
-            leave_out(error.message)
+            left_out.add(name, error.message)
             continue
         yield job(OssUrl(url.bucket, found.key), found.size_bytes, found.etag, name, path)
 
@@ -321,7 +356,7 @@ def _objects_below(url: OssUrl, plan: CopyPlan, client: Client) -> Iterator[tupl
             yield found, name
 
 
-def _local_path(name: str) -> PurePosixPath:
+def local_path(name: str) -> PurePosixPath:
     """
     A key as a path below a directory.
 
@@ -334,4 +369,4 @@ def _local_path(name: str) -> PurePosixPath:
             f"the key {name!r} is no path below a directory",
             advice="Copy the object alone, under another name.",
         )
-    return PurePosixPath(*parts)
+    return PurePosixPath(file_name(name))

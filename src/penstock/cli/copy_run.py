@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Iterator, Sequence
@@ -13,14 +12,16 @@ import click
 
 from penstock.cli.amounts import bytes_text, count_text, time_text
 from penstock.cli.batch import Batch, Ended
+from penstock.cli.command_line import command_words
 from penstock.cli.copy_job import Copied, CopyJob
 from penstock.cli.copy_plan import STANDARD_STREAM, CopyPlan
 from penstock.cli.ending import ExitCode, error_fields, exit_code_of, report_error
 from penstock.cli.interruption import Interruption
+from penstock.cli.json_line import echo_json, json_line
 from penstock.cli.likeness import Likeness
 from penstock.cli.meter import Meter, Reading
 from penstock.cli.options import Options
-from penstock.cli.unfinished import short_id
+from penstock.cli.unfinished import short_id, where_journals_are
 from penstock.errors import Aborted, InvalidInput
 from penstock.transfer import token as tokens
 
@@ -62,7 +63,10 @@ class CopyRun:
         from penstock.client.sending.scope import abort_scope
 
         begun_s = time.monotonic()
-        with abort_scope() as scope, Interruption(lambda: scope.abort("interrupt")) as interruption:
+        with (
+            abort_scope() as scope,
+            Interruption(lambda: scope.abort("interrupt"), meter.let_go) as interruption,
+        ):
             batch = Batch(client, jobs, self._parallel)
             with meter:
                 for ended in batch.run(_DRAW_EVERY_S):
@@ -112,7 +116,7 @@ class CopyRun:
                 "crc64": None if copied.crc64 is None else str(copied.crc64),
             }
             # What is copied to standard output goes there alone.
-            click.echo(json.dumps(fields, ensure_ascii=False), err=copied.target == STANDARD_STREAM)
+            echo_json(fields, err=copied.target == STANDARD_STREAM)
 
     def _reading(self, batch: Batch) -> Reading:
         running = batch.running
@@ -168,30 +172,32 @@ class CopyRun:
             return (
                 f"{bytes_text(kept_bytes)} are kept {where}" if tokens_left else "nothing unfinished is kept"
             )
-        if not tokens_left:
-            return "nothing unfinished is left at OSS"
+        begun = [token for token in tokens_left if not tokens.decode(token).unbegun]
+        if not begun:
+            return "nothing of it is at OSS yet" if tokens_left else "nothing unfinished is left at OSS"
         ids = {aborted.upload_id for aborted in self._stopped if aborted.upload_id}
         if len(ids) == 1:
             return f"OSS keeps {bytes_text(kept_bytes)} under UploadId {ids.pop()}"
-        return f"OSS keeps {bytes_text(kept_bytes)} of {count_text(len(tokens_left), 'upload')}"
+        return f"OSS keeps {bytes_text(kept_bytes)} of {count_text(len(begun), 'upload')}"
 
     def _say_one_upload(self, job_id: str) -> None:
-        program = self._options.program
-        connection = [word for word in self._options.connection_words() if word]
-        again = shlex.join([*_without_place(connection), "uploads", "resume", short_id(job_id)])
-        remove = shlex.join([*_without_place(connection), "uploads", "cancel", short_id(job_id)])
-        click.echo(f"to remove it: {program} {remove}", err=True)
+        shared = self._options.words(place=False)
+        again = self._line([*shared, "uploads", "resume", short_id(job_id)])
+        remove = self._line([*shared, "uploads", "cancel", short_id(job_id)])
+        click.echo(f"to remove it: {remove}", err=True)
         click.echo(
             "to go on, repeat the command, or:" if self._plan.options.resume else "to go on:", err=True
         )
-        click.echo(f"{program} {again}", err=True)
+        click.echo(again, err=True)
 
     def _command_again(self) -> str:
-        words = without_secrets(self._options.arguments)
+        words = command_words(click.get_current_context())
         if self._plan.recursive and self._plan.options.enough is Likeness.NOTHING:
-            at = words.index("cp") + 1
-            words = [*words[:at], "-u", *words[at:]]
-        return f"{self._options.program} {shlex.join(words)}"
+            words.insert(1, "-u")
+        return self._line([*self._options.words(), *words])
+
+    def _line(self, words: Sequence[str]) -> str:
+        return f"{where_journals_are()}{self._options.program} {shlex.join(words)}"
 
 
 class FailureReport:
@@ -213,38 +219,10 @@ class FailureReport:
         """Add a line."""
         fields = {"name": job.name, "source": job.source, "target": job.target, **error_fields(error)}
         with self.path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            lines.write(json_line(fields) + "\n")
 
 
 def _name_of(plan: CopyPlan) -> str:
     if plan.source_url is not None:
         return plan.source_url.key.rpartition("/")[2] or str(plan.source_url)
     return Path(plan.source or "").name
-
-
-def _without_place(words: Sequence[str]) -> list[str]:
-    """Connection options without endpoint and region: the journal knows them."""
-    kept: list[str] = []
-    for option, value in zip(words[::2], words[1::2], strict=True):
-        if option not in ("--endpoint", "--region"):
-            kept += [option, value]
-    return kept
-
-
-def without_secrets(arguments: Sequence[str]) -> list[str]:
-    """The words as they were typed, with a variable's name in place of a secret."""
-    words: list[str] = []
-    secret_follows = False
-    for word in arguments:
-        name, equals, _ = word.partition("=")
-        if secret_follows:
-            words.append("SECRET")
-            secret_follows = False
-        elif name in ("-k", "--access-key-secret", "-t", "--sts-token"):
-            words.append(f"{name}=SECRET" if equals else word)
-            secret_follows = not equals
-        elif word[:2] in ("-k", "-t") and len(word) > 2 and not word.startswith("--"):
-            words.append(f"{word[:2]}SECRET")
-        else:
-            words.append(word)
-    return words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,10 +13,12 @@ from penstock.cli.copy_job import CopyJob, CopyOptions
 from penstock.cli.copy_plan import copy_jobs, copy_plan
 from penstock.cli.copy_run import CopyRun
 from penstock.cli.ending import ExitCode
+from penstock.cli.json_line import echo_json
 from penstock.cli.likeness import Likeness
 from penstock.cli.meter import open_meter
 from penstock.cli.options import Options, open_client, oss_command
 from penstock.cli.selection import selection_of, selection_options
+from penstock.cli.terminal import shown
 from penstock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -156,9 +157,9 @@ def say_copies(jobs: Iterator[CopyJob], client: Client, options: Options) -> int
             continue
         if options.json:
             fields = {"source": job.source, "target": job.target, "size_bytes": job.size_bytes}
-            click.echo(json.dumps(fields, ensure_ascii=False))
+            echo_json(fields)
         else:
-            click.echo(f"{bytes_text(job.size_bytes):>10}  {job.source} -> {job.target}")
+            click.echo(f"{bytes_text(job.size_bytes):>10}  {shown(job.source)} -> {shown(job.target)}")
     return ExitCode.SUCCESS
 
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -21,9 +16,10 @@ import click
 from penstock.cli.amounts import bytes_text, count_text, time_text
 from penstock.cli.demo_file import DemoFile, found_file, given_file
 from penstock.cli.demo_watcher import Watcher
-from penstock.cli.ending import ExitCode, Interrupted
+from penstock.cli.ending import ExitCode
 from penstock.cli.meter import Meter, Reading, open_meter
 from penstock.cli.options import Options, oss_command
+from penstock.cli.temporary import temporary_directory
 from penstock.errors import TransferError
 
 if TYPE_CHECKING:
@@ -55,17 +51,16 @@ def command(options: Options, file: Path | None) -> int:
     Needs no account and no network, and leaves nothing behind. FILE is any file of at least 1 MiB; without it
     a large one of this Python installation is taken.
     """
-    with _signals_raise(), ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-demo-"))
+    with temporary_directory("penstock-demo-") as scratch:
         room_bytes = shutil.disk_usage(scratch).free // _ROOM_FACTOR
-        chosen = given_file(file) if file is not None else found_file(Path(scratch), room_bytes)
+        chosen = given_file(file) if file is not None else found_file(scratch, room_bytes)
         if chosen.size_bytes > room_bytes:
             raise TransferError(
                 f"the demonstration needs {bytes_text(_ROOM_FACTOR * chosen.size_bytes)} free in {scratch}",
                 advice="Name a smaller file, or set TMPDIR to another place.",
             )
         story = Story(chosen, shown=not options.quiet)
-        story.tell(Path(scratch))
+        story.tell(scratch)
     click.echo()
     if story.broken:
         for promise in story.broken:
@@ -346,18 +341,3 @@ def _heading(text: str) -> None:
 
 def _line(label: str, text: object) -> None:
     click.echo(f"  {click.style(label.ljust(18), dim=True)}{text}")
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Let a signal unwind the stack, so that all that is temporary is removed."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,6 +12,7 @@ from penstock.cli.address import client_at, place_url
 from penstock.cli.amounts import moment_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
+from penstock.cli.terminal import shown
 
 
 @oss_command("stat")
@@ -34,16 +35,16 @@ def command(options: Options, address: str) -> None:
     for name, value in fields.items():
         if isinstance(value, dict):
             for key, text in value.items():
-                click.echo(f"{name:<{width}}  {key}: {text}")
+                click.echo(f"{name:<{width}}  {shown(f'{key}: {text}')}")
         else:
-            click.echo(f"{name:<{width}}  {_shown(value)}")
+            click.echo(f"{name:<{width}}  {shown(_text_of(value))}")
 
 
 def _is_said(value: Any) -> bool:
     return value not in (None, "", 0, {}, ())
 
 
-def _shown(value: Any) -> str:
+def _text_of(value: Any) -> str:
     if isinstance(value, datetime):
         return moment_text(value)
     if isinstance(value, msgspec.Struct):

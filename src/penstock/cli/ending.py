@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from enum import IntEnum
 from typing import NoReturn
 
 import click
 
+from penstock.cli.terminal import shown
 from penstock.errors import (
     Aborted,
     CredentialsMissing,
@@ -63,7 +64,10 @@ def report_error(error: Exception, *, as_json: bool = False, debug: bool = False
     if debug:
         traceback.print_exception(error)
     if as_json:
-        click.echo(json.dumps(error_fields(error), ensure_ascii=False), err=True)
+        # It takes msgspec, and most errors are for people.
+        from penstock.cli.json_line import echo_json
+
+        echo_json(error_fields(error), err=True)
         return
     for line in error_lines(error):
         click.echo(line, err=True)
@@ -72,7 +76,8 @@ def report_error(error: Exception, *, as_json: bool = False, debug: bool = False
 def error_lines(error: Exception) -> list[str]:
     """The message, what support asks for, and the advice; the last two only where there are any."""
     fields = error_fields(error)
-    lines = [f"{click.style('error:', fg='red', bold=True)} {fields['message']}"]
+    message = shown(str(fields["message"]), err=True, lines=True)
+    lines = [f"{click.style('error:', fg='red', bold=True)} {message}"]
     known = [
         f"{label}{fields[name]}"
         for name, label in (("code", ""), ("request_id", "request id "), ("ec", "EC "))
@@ -81,12 +86,14 @@ def error_lines(error: Exception) -> list[str]:
     if known:
         lines.append(f"  {', '.join(known)}")
     if fields.get("advice"):
-        lines.append(f"  {fields['advice']}")
+        lines.append(f"  {shown(str(fields['advice']), err=True, lines=True)}")
     return lines
 
 
 def error_fields(error: Exception) -> dict[str, str | int]:
     """What is known of an error, for programs."""
+    if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+        return {"code": type(error).__name__, "message": f"{error.filename}: {error.strerror}"}
     if not isinstance(error, PenstockError):
         return {"code": type(error).__name__, "message": str(error)}
     fields: dict[str, str | int] = {
@@ -108,10 +115,8 @@ def die_by(number: int) -> NoReturn:
     A shell stops its loop only if it sees a death by SIGINT; an exit code, be it 130, lets it go on.
     """
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(AttributeError, OSError, ValueError):  # it may be closed, and is then perhaps not there
             stream.flush()
-        except (OSError, ValueError):
-            pass
     if os.name == "nt" or os.environ.get(INTERRUPT_EXIT_VARIABLE) == str(ExitCode.INTERRUPTED.value):
         os._exit(ExitCode.INTERRUPTED)
     signal.signal(number, signal.SIG_DFL)

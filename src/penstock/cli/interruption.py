@@ -10,9 +10,10 @@ from typing import Any, Self
 
 from penstock.cli.ending import Interrupted, die_by
 
-_SIGNALS = tuple(
+ENDING_SIGNALS = tuple(
     number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None
 )
+"""What users and systems end a command with: Ctrl-C, `kill`, the end of the terminal."""
 
 
 class Interruption:
@@ -23,10 +24,12 @@ class Interruption:
 
     Args:
         abort: Called inside the signal handler: must not block, take locks or raise.
+        let_go: Called likewise, before the second one ends the process.
     """
 
-    def __init__(self, abort: Callable[[], object]) -> None:
+    def __init__(self, abort: Callable[[], object], let_go: Callable[[], object] = lambda: None) -> None:
         self._abort = abort
+        self._let_go = let_go
         self._before: dict[int, Any] = {}
         self._number: int | None = None
         self._at_s = 0.0
@@ -47,7 +50,7 @@ class Interruption:
             raise Interrupted(self._number)
 
     def __enter__(self) -> Self:
-        for number in _SIGNALS:
+        for number in ENDING_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         return self
@@ -60,6 +63,7 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._number is not None:
+            self._let_go()
             die_by(number)
         self._number = number
         self._at_s = time.monotonic()

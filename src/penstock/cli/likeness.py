@@ -52,16 +52,20 @@ def is_alike(enough: Likeness, source: Side, target: Side | None) -> bool:
     if source.size_bytes != target.size_bytes:
         return False
     if enough is Likeness.SIZE_AND_TIME:
-        # OSS keeps whole seconds.
-        return (
-            source.modified_s is not None
-            and target.modified_s is not None
-            and target.modified_s >= int(source.modified_s)
-        )
+        if source.modified_s is None or target.modified_s is None:
+            return False
+        # OSS keeps whole seconds, so of two in the same second either may be the older one.
+        if int(source.modified_s) != int(target.modified_s):
+            return source.modified_s < target.modified_s
+        return _has_same_bytes(source, target)
     if enough is Likeness.CHECKSUM:
-        expected = source.crc64()
-        return expected is not None and expected == target.crc64()
+        return _has_same_bytes(source, target)
     return True
+
+
+def _has_same_bytes(source: Side, target: Side) -> bool:
+    expected = source.crc64()
+    return expected is not None and expected == target.crc64()
 
 
 def local_side(path: Path) -> Side | None:

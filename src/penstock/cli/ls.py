@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.address import client_at
+from penstock.cli.address import client_at, oss_url
 from penstock.cli.amounts import bytes_text, count_text, moment_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
-from penstock.protocol.urls import OssUrl, parse_url
+from penstock.cli.terminal import shown
+from penstock.protocol.urls import OssUrl
 
 if TYPE_CHECKING:
     from penstock.client.client import Client
@@ -31,7 +32,7 @@ def command(
 
     Times are UTC, sizes are bytes, and the order is that of the bytes of the keys.
     """
-    url = parse_url(address)
+    url = oss_url(address)
     with client_at(options, url) as client:
         if not url.bucket:
             _list_buckets(client, options, short)
@@ -100,12 +101,12 @@ class Rows:
         if self._json:
             echo_json({"prefix": prefix, "address": address})
         elif self._short:
-            click.echo(address)
+            click.echo(shown(address))
         else:
             click.echo(
-                f"{'':20}  {'folder':>14}  {'':50}{address}"
+                f"{'':20}  {'folder':>14}  {'':50}{shown(address)}"
                 if self._detailed
-                else f"{'folder':>36}  {address}"
+                else f"{'folder':>36}  {shown(address)}"
             )
 
     def _show_object(self, entry: ListedObject) -> None:
@@ -113,8 +114,8 @@ class Rows:
         if self._json:
             echo_json(entry)
         elif self._short:
-            click.echo(address)
+            click.echo(shown(address))
         else:
             size = bytes_text(entry.size_bytes) if self._human_readable else str(entry.size_bytes)
             more = f"{entry.storage_class or '-':<10}  {entry.etag or '-':<38}  " if self._detailed else ""
-            click.echo(f"{moment_text(entry.last_modified)}  {size:>14}  {more}{address}")
+            click.echo(f"{moment_text(entry.last_modified)}  {size:>14}  {more}{shown(address)}")

@@ -1,137 +1,31 @@
-"""
-The command line: finds the command and runs it. No expected error gets past it with a traceback.
-"""
+"""Starts the command line."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
-
-import click
-
-from penstock.cli.ending import ExitCode, Interrupted, die_by, exit_code_of, report_error
-from penstock.cli.lazy_group import Lazy, LazyGroup
-from penstock.cli.options import Options, shared_options
-from penstock.errors import PenstockError
-from penstock.version import VERSION
-
-_COMPLETION_VARIABLE = "_PENSTOCK_COMPLETE"
-_TRY = "Try it here, without an account"
-_COPY = "Copy"
-_LOOK = "Look and remove"
-_UPLOADS = "Uploads that are not finished"
-_KEEP = "Keep a store"
-_SET_UP = "Set up"
-
-_COMMANDS = {
-    "demo": Lazy("penstock.cli.demo", "Upload, abort half-way, resume and compare, on this machine.", _TRY),
-    "serve": Lazy("penstock.cli.serve", "Run an OSS on this machine.", _TRY),
-    "cp": Lazy("penstock.cli.cp", "Copy to OSS, from OSS, or within it; again to resume.", _COPY),
-    "sync": Lazy("penstock.cli.sync", "Make a directory or prefix like another one.", _COPY),
-    "cat": Lazy("penstock.cli.cat", "Write an object to standard output.", _COPY),
-    "presign": Lazy("penstock.cli.presign", "Make a URL that anybody may use for a while.", _COPY),
-    "ls": Lazy("penstock.cli.ls", "List buckets or objects.", _LOOK),
-    "stat": Lazy("penstock.cli.describe", "Show all that OSS says of an object or bucket.", _LOOK),
-    "du": Lazy("penstock.cli.du", "Add up objects, and the parts of unfinished uploads.", _LOOK),
-    "rm": Lazy("penstock.cli.rm", "Remove objects.", _LOOK),
-    "mb": Lazy("penstock.cli.mb", "Make a bucket.", _LOOK),
-    "rb": Lazy("penstock.cli.rb", "Remove an empty bucket.", _LOOK),
-    "uploads": Lazy("penstock.cli.uploads", "List, show, resume, cancel, and clean up.", _UPLOADS),
-    "fsck": Lazy("penstock.cli.fsck", "Check the store of an OSS, also while it is served.", _KEEP),
-    "backup": Lazy("penstock.cli.backup", "Copy the store of an OSS, also while it is served.", _KEEP),
-    "doctor": Lazy("penstock.cli.doctor", "Check endpoint, region, keys and clock.", _SET_UP),
-    "config": Lazy("penstock.cli.config", "Show where the settings come from.", _SET_UP),
-}
-
-
-class Penstock(LazyGroup):
-    """The group of all commands; ends the process with the right code."""
-
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
-        """Run a command line and exit."""
-        if _COMPLETION_VARIABLE in os.environ:
-            super().main(args, prog_name="penstock")
-        words = list(sys.argv[1:] if args is None else args)
-        options = Options(arguments=tuple(words), program=_program())
-        sys.exit(self._run(words, options))
-
-    def _run(self, words: list[str], options: Options) -> int:
-        # Not through click's own main: it would answer Ctrl-C with a line and an exit code of its own.
-        try:
-            with self.make_context("penstock", words, obj=options, color=_color()) as context:
-                code = self.invoke(context)
-                sys.stdout.flush()
-                return code if isinstance(code, int) else ExitCode.SUCCESS
-        except click.exceptions.Exit as ended:
-            return ended.exit_code
-        except click.UsageError as error:
-            error.show()
-            return ExitCode.WRONG_INPUT
-        except click.ClickException as error:
-            error.show()
-            return ExitCode.CLIENT_ERROR
-        except Interrupted as interrupted:
-            die_by(interrupted.number)
-        except (click.Abort, KeyboardInterrupt):
-            die_by(signal.SIGINT)
-        except BrokenPipeError:
-            _leave_closed_pipe()
-        except (PenstockError, OSError) as error:
-            report_error(error, as_json=options.json, debug=options.debug)
-            return exit_code_of(error)
-
-
-def _color() -> bool | None:
-    """False where the user wants no colour; None leaves it to the terminal."""
-    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
-
-
-def _program() -> str:
-    """What to type to run this program again."""
-    called = sys.argv[0]
-    name = Path(called).name
-    if name == "__main__.py":
-        return f"{sys.executable} -m penstock.cli"
-    found = shutil.which(name)
-    return name if found is not None and Path(found).resolve() == Path(called).resolve() else called
-
-
-def _leave_closed_pipe() -> NoReturn:
-    """Whoever read our output has gone (``| head``): end as quietly as other programs do."""
-    # What is still buffered would raise once more while the interpreter ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if hasattr(signal, "SIGPIPE"):
-        die_by(signal.SIGPIPE)
-    sys.exit(ExitCode.CLIENT_ERROR)
-
-
-@click.group(
-    "penstock",
-    cls=Penstock,
-    lazy=_COMMANDS,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 wrong input, 2 OSS refused, 3 failed here, 4 some of several failed, "
-    "5 interrupted (or death by the signal).",
-)
-@click.version_option(VERSION, "-V", "--version", message="penstock %(version)s")
-@shared_options(hidden=False)
-def cli() -> None:
-    """
-    Uploads to Alibaba Cloud OSS that stop when told to, and go on later.
-
-    Ctrl-C stops a copy at once and keeps what OSS has; the same command goes on from there.
-    """
+from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    cli.main()
+    # Until there is something to stop, and somebody to say so, Ctrl-C ends the process without a word.
+    catches_interrupt = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if catches_interrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from penstock.cli.ending import die_by
+    from penstock.cli.program import cli
+    from penstock.cli.standard_streams import open_standard_streams
+
+    open_standard_streams()
+    try:
+        if catches_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        cli.main()
+    except KeyboardInterrupt:
+        die_by(signal.SIGINT)
+    finally:
+        if catches_interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 import click
 
 from penstock.cli.amounts import bytes_text, clock_text, share_text
+from penstock.cli.terminal import escaped
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,6 +27,7 @@ _WINDOW_S = 5.0
 _NAME_COLUMNS = 20
 _FIGURE_COLUMNS = 46
 _FEWEST_BAR_COLUMNS = 10
+_SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,9 @@ class Meter(Protocol):
 
     def show(self, reading: Reading) -> None:
         """Show one."""
+
+    def let_go(self) -> None:
+        """Put the terminal right, in a signal handler before the process ends."""
 
     def __enter__(self) -> Self: ...
 
@@ -90,6 +97,9 @@ class SilentMeter:
     def show(self, reading: Reading) -> None:
         """Nothing."""
 
+    def let_go(self) -> None:
+        """Nothing."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -114,7 +124,7 @@ class LineMeter(SilentMeter):
         if self._clock() - self._last_s < LINE_EVERY_S:
             return
         self._last_s = self._clock()
-        click.echo(f"{reading.name}  {figures(reading, bytes_per_s)}", file=self._stream)
+        click.echo(f"{escaped(reading.name)}  {figures(reading, bytes_per_s)}", file=self._stream)
 
 
 class BarMeter:
@@ -125,6 +135,7 @@ class BarMeter:
         from rich.console import Console
         from rich.live import Live
 
+        self._stream = stream
         self._console = Console(file=stream, no_color=not color, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False)
         self._speed = Speed()
@@ -138,6 +149,12 @@ class BarMeter:
         lines = [bar_line(name, progress, "", columns) for name, progress in reading.running]
         lines.append(bar_line(reading.name, reading.whole, self._figures(reading), columns))
         self._live.update(Group(*lines), refresh=True)
+
+    def let_go(self) -> None:
+        """Show the cursor. Not through rich: whatever holds its locks was interrupted."""
+        if self._live.is_started and not self._console.is_dumb_terminal:
+            with suppress(OSError):
+                os.write(self._stream.fileno(), _SHOW_CURSOR)
 
     def _figures(self, reading: Reading) -> str:
         return figures(reading, self._speed.note(reading.whole))
@@ -201,4 +218,5 @@ def open_meter(*, shown: bool, stream: TextIO | None = None) -> Meter:
 
 
 def _short(name: str) -> str:
+    name = escaped(name)
     return name if len(name) <= _NAME_COLUMNS else f"{name[:7]}…{name[-(_NAME_COLUMNS - 8) :]}"

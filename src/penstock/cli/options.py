@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from penstock.cli.terminal import shown
+
 if TYPE_CHECKING:
     from penstock.client.client import Client
 
@@ -22,7 +24,6 @@ class Options:
 
     Attributes:
         output_format: ``raw`` for people, ``json`` for programs.
-        arguments: The words after ``penstock``, as they were typed.
         program: What was typed for ``penstock``.
     """
 
@@ -37,7 +38,6 @@ class Options:
     output_format: str = "raw"
     quiet: bool = False
     debug: bool = False
-    arguments: tuple[str, ...] = ()
     program: str = "penstock"
 
     @property
@@ -48,21 +48,28 @@ class Options:
     def say(self, text: str = "") -> None:
         """Tell people something beside the results; not with ``--quiet``."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(shown(text, err=True, lines=True), err=True)
 
-    def connection_words(self) -> list[str]:
-        """The options that say where and as whom, without anything secret, to be typed again."""
-        words = []
-        for option, value in (
-            ("--endpoint", self.endpoint),
-            ("--region", self.region),
+    def words(self, *, place: bool = True) -> list[str]:
+        """
+        The options to be typed again, with the word SECRET for what nobody else may read.
+
+        Args:
+            place: False leaves out endpoint and region.
+        """
+        connection = (
+            ("--endpoint", self.endpoint if place else None),
+            ("--region", self.region if place else None),
             ("--config-file", self.config_file),
             ("--profile", self.profile),
+            ("--access-key-id", self.access_key_id),
+            ("--access-key-secret", self.access_key_secret and "SECRET"),
+            ("--sts-token", self.sts_token and "SECRET"),
             ("--sign-version", None if self.sign_version == "v4" else self.sign_version),
-        ):
-            if value is not None:
-                words += [option, value]
-        return words
+            ("--format", None if self.output_format == "raw" else self.output_format),
+        )
+        words = [f"{option}={value}" for option, value in connection if value is not None]
+        return [*words, *(["--quiet"] if self.quiet else []), *(["--debug"] if self.debug else [])]
 
 
 def open_client(options: Options, *, endpoint: str | None = None, region: str | None = None) -> Client:

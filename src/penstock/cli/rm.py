@@ -12,6 +12,7 @@ from penstock.cli.amounts import count_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
 from penstock.cli.removal import remove_objects
+from penstock.cli.terminal import shown
 from penstock.errors import InvalidInput
 from penstock.protocol.urls import OssUrl
 
@@ -57,4 +58,4 @@ def _show(url: OssUrl, key: str, options: Options, what: str) -> None:
     if options.json:
         echo_json({"key": key, "address": f"oss://{url.bucket}/{key}"})
     else:
-        click.echo(f"{what} oss://{url.bucket}/{key}")
+        click.echo(f"{what} {shown(f'oss://{url.bucket}/{key}')}")

@@ -9,7 +9,8 @@ import click
 from penstock.cli.amounts import bytes_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options
-from penstock.cli.unfinished import short_id
+from penstock.cli.terminal import shown
+from penstock.cli.unfinished import short_id, where_journals_are
 from penstock.errors import InvalidInput
 from penstock.transfer import token as tokens
 
@@ -72,7 +73,7 @@ def tell_end(transfer: RunningTransfer, ended: TransferEnd, options: Options) ->
     if options.json:
         echo_json({"id": short_id(transfer.transfer_id), "address": transfer.name, "end": ended})
         return
-    click.echo(f"{transfer.name}: {_text_of(transfer, ended)}")
+    click.echo(f"{shown(transfer.name)}: {_text_of(transfer, ended)}")
 
 
 def _text_of(transfer: RunningTransfer, ended: TransferEnd) -> str:
@@ -83,4 +84,5 @@ def _text_of(transfer: RunningTransfer, ended: TransferEnd) -> str:
     kept = f"{bytes_text(ended.acknowledged_bytes)} of {bytes_text(ended.total_bytes)}"
     if ended.resume_token is None:
         return "stopped; nothing of it is kept"
-    return f"stopped; {kept} are kept. To go on: penstock uploads resume {short_id(transfer.transfer_id)}"
+    again = f"{where_journals_are()}penstock uploads resume {short_id(transfer.transfer_id)}"
+    return f"stopped; {kept} are kept. To go on: {again}"

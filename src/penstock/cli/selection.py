@@ -51,8 +51,25 @@ class Selection:
             and (self.max_bytes is None or size_bytes <= self.max_bytes)
         )
 
+    def may_take(self, name: str, *, below: bool) -> bool:
+        """
+        Whether a file may be meant of which only the name is known.
+
+        Args:
+            below: The name is that of a directory that cannot be looked into, and files in it are asked for.
+        """
+        if not below:
+            return self.takes(name, self.min_bytes)
+        if self.names is not None and not any(one.startswith(f"{name}/") for one in self.names):
+            return False
+        # What matches names that no file has, matches all.
+        return not all(
+            any(pattern.fullmatch(f"{name}{probe}") for pattern in self.exclude) for probe in _ANY_BELOW
+        )
+
 
 EVERYTHING = Selection()
+_ANY_BELOW = ("/\0", "/\0/\0", "/\0/\0/\0")
 
 
 def pattern_of(glob: str) -> re.Pattern[str]:
@@ -180,9 +197,9 @@ def selection_of(given: dict[str, Any]) -> Selection:
     names = None
     if given["files_from"] is not None:
         try:
-            with given["files_from"].open(encoding="utf-8") as lines:
+            with given["files_from"].open(encoding="utf-8", errors="surrogateescape") as lines:
                 names = names_in(lines)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise InvalidInput(f"{given['files_from']} cannot be read: {error}") from error
     return Selection(
         include=tuple(map(pattern_of, given["include"])),

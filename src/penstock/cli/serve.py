@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 
 from penstock.cli.amounts import duration_option
 from penstock.cli.options import Options, oss_command
+from penstock.cli.temporary import temporary_directory
 from penstock.errors import InvalidInput
 
 
@@ -22,7 +22,7 @@ from penstock.errors import InvalidInput
     "--config",
     "config_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Take everything from this file (TOML); the options beside it are not looked at.",
+    help="Take everything from this file (TOML); of the options beside it only --drain is looked at.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -80,7 +80,7 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
     """
     from penstock.server.guard.keys import decide_keys
     from penstock.server.serve import serve_forever
-    from penstock.server.settings import DEFAULT_BASE_HOSTS, ServerSettings
+    from penstock.server.settings import DEFAULT_BASE_HOSTS, ServerSettings, check_settings
 
     if given["config_file"] is not None:
         if directory is not None:
@@ -95,7 +95,7 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
     with ExitStack() as stack:
         kept = directory
         if kept is None:
-            kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-oss-")))
+            kept = stack.enter_context(temporary_directory("penstock-oss-"))
         settings = ServerSettings(
             directory=kept,
             host=given["host"],
@@ -111,6 +111,7 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
             callbacks=not given["no_callbacks"],
             processes=given["processes"],
         )
+        check_settings(settings, given["drain_s"])
 
         def ready(endpoint: str) -> None:
             place = f"{directory}" if directory else "a temporary directory, removed at the end"
@@ -128,8 +129,10 @@ def command(options: Options, directory: Path | None, **given: Any) -> None:
 def _serve_configured(options: Options, path: Path, drain_s: float) -> None:
     from penstock.server.config_file import read_settings
     from penstock.server.serve import serve_forever
+    from penstock.server.settings import check_settings
 
     settings = read_settings(path, os.environ)
+    check_settings(settings, drain_s)
 
     def ready(endpoint: str) -> None:
         click.echo(f"OSS at {click.style(endpoint, bold=True)}")

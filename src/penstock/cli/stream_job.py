@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from penstock.cli.copy_job import Copied, CopyOptions
+from penstock.cli.standard_streams import open_standard_input
+from penstock.errors import STOPPED_IN_FLIGHT, Aborted
 from penstock.protocol.urls import OssUrl
 from penstock.transfer.progress import Progress
 
@@ -40,8 +41,7 @@ class StreamUploadJob:
         return False
 
     def run(self, client: Client) -> Copied:
-        # Unbuffered: a thread that is left behind in a read must not hold a lock that the exit needs.
-        with os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0) as stream:
+        with open_standard_input() as stream:
             stored = client.put_object(
                 self.url.bucket,
                 self.url.key,
@@ -81,12 +81,30 @@ class StreamDownloadJob:
         return False
 
     def run(self, client: Client) -> Copied:
+        # Imported when it is needed, as the client is.
+        from penstock.client.sending.scope import scopes_around
+        from penstock.net.errand import Errands
+        from penstock.net.latch import Latch, Tripped
+
         buffer = memoryview(bytearray(_READ_BYTES))
+        errands, latch = Errands(1, "penstock-output"), Latch(*scopes_around())
         with client.get_object(self.url.bucket, self.url.key) as body:
             self.size_bytes = body.content_bytes or 0
             while count := body.readinto(buffer):
-                self.stream.write(buffer[:count])
+                try:
+                    # Whoever reads our output may have stopped reading, and a stop does not wait for that.
+                    errands.run(partial(self.stream.write, buffer[:count]), latch, None)
+                except Tripped as tripped:
+                    raise self._aborted(tripped.reason) from None
                 self.received_bytes += count
         self.stream.flush()
         crc64 = body.description.crc64
         return Copied(source=self.source, target="-", size_bytes=self.received_bytes, crc64=crc64)
+
+    def _aborted(self, reason: str) -> Aborted:
+        return Aborted(
+            f"{self.source} was stopped after {self.received_bytes:,} bytes ({reason})",
+            code=STOPPED_IN_FLIGHT,
+            reason=reason,
+            advice="Standard output cannot be gone on with: begin again.",
+        )

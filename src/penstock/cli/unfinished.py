@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.errors import InvalidInput
 from penstock.files.journal_file import lock_path
 from penstock.files.lock import is_locked
-from penstock.files.state_dir import StateDir
+from penstock.files.state_dir import ENVIRONMENT_VARIABLE, StateDir
 from penstock.transfer import token as tokens
 
 if TYPE_CHECKING:
@@ -58,6 +61,18 @@ def token_of(view: JournalView) -> str:
 def is_running(upload: UnfinishedUpload) -> bool:
     """Whether a process carries it out at this moment."""
     return is_locked(lock_path(upload.path))
+
+
+def where_journals_are() -> str:
+    """
+    What to put before a command, so that it finds them from any directory; mostly nothing.
+
+    The environment may name the state directory by a path that leads there from this directory only.
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE, "")
+    if not named or Path(named).expanduser().is_absolute():
+        return ""
+    return f"{ENVIRONMENT_VARIABLE}={shlex.quote(str(StateDir().root))} "
 
 
 def _is_open(view: JournalView) -> bool:

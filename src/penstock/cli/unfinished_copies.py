@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.cli.copy_job import CopyOptions
-from penstock.cli.unfinished import open_uploads, short_id, token_of
+from penstock.cli.unfinished import open_uploads, short_id, token_of, where_journals_are
 from penstock.protocol.urls import OssUrl
 from penstock.transfer.journal import TransferKind
 
@@ -52,10 +52,8 @@ class UnfinishedCopies:
             return None
         source = view.intent.source
         status = path.stat()
-        if source is not None and (source.size_bytes, source.mtime_ns) != (
-            status.st_size,
-            status.st_mtime_ns,
-        ):
+        as_begun = None if source is None else (source.size_bytes, source.mtime_ns)
+        if not view.unbegun and as_begun not in (None, (status.st_size, status.st_mtime_ns)):
             self._say(f"{path} was changed since its upload began; parts that still equal it are kept")
         return token_of(view)
 
@@ -104,8 +102,9 @@ class UnfinishedCopies:
             and metadata == begun.metadata
             and wanted.get("acl") == headers.get("x-oss-object-acl")
             and wanted.get("storage_class") == headers.get("x-oss-storage-class")
+            and self._options.forbid_overwrite == view.intent.forbid_overwrite
         )
 
     def _say_left(self, why: str, view: JournalView) -> None:
-        remove = f"penstock uploads cancel {short_id(view.intent.job_id)}"
+        remove = f"{where_journals_are()}penstock uploads cancel {short_id(view.intent.job_id)}"
         self._say(f"{why}; this is a new one (to remove the old one: {remove})")

@@ -12,6 +12,7 @@ from penstock.cli.ending import ExitCode, report_error
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, open_client, oss_command
 from penstock.cli.running import running_like
+from penstock.cli.terminal import shown
 from penstock.cli.unfinished import find_upload, open_uploads, token_of
 from penstock.errors import InvalidInput, PenstockError
 from penstock.protocol.urls import is_oss_url
@@ -45,7 +46,7 @@ def command(options: Options, upload: str, upload_id: str | None, sure: bool) ->
     Make the UploadId invalid and remove the parts; it cannot be resumed after that.
 
     Of a download, what was fetched is removed. An address means the uploads and copies that go there; only if
-    there are none, the downloads of it.
+    there are none, those that were stopped before they began; and only then the downloads of it.
 
     One that runs in another process is stopped there first. This is the call that OSS names
     AbortMultipartUpload. To stop an upload and keep it, press Ctrl-C where it runs, or use `uploads abort`.
@@ -75,13 +76,14 @@ def _cancel_at(options: Options, address: str, upload_id: str | None, sure: bool
             for found in client.iter_multipart_uploads(url.bucket, prefix=url.key)
             if found.key == url.key and upload_id in (None, found.upload_id)
         ]
-        downloads = _downloads_of(str(url), str(client.settings.endpoint))
-        if not ids and upload_id is None and downloads:
+        only_here = _only_here(str(url), str(client.settings.endpoint))
+        if not ids and upload_id is None and only_here:
+            kind = only_here[0].view.intent.kind
             confirm(
-                f"Cancel {len(downloads)} unfinished download{'s' * (len(downloads) > 1)} of {url}?",
+                f"Cancel {len(only_here)} unfinished {kind}{'s' * (len(only_here) > 1)} of {url}?",
                 sure=sure,
             )
-            return end_of([cancel_known(client, token_of(one.view), str(url), options) for one in downloads])
+            return end_of([cancel_known(client, token_of(one.view), str(url), options) for one in only_here])
         if not ids:
             raise InvalidInput(
                 f"OSS has no unfinished upload of {url}", advice=f"`penstock uploads ls {url}` lists them."
@@ -97,13 +99,11 @@ def _cancel_at(options: Options, address: str, upload_id: str | None, sure: bool
         )
 
 
-def _downloads_of(address: str, endpoint: str) -> list[UnfinishedUpload]:
-    return [
-        one
-        for one in open_uploads()
-        if one.view.intent.kind is TransferKind.DOWNLOAD
-        and (one.url, one.view.intent.endpoint) == (address, endpoint)
-    ]
+def _only_here(address: str, endpoint: str) -> list[UnfinishedUpload]:
+    """What goes to an address and was stopped before OSS knew of it; if there is nothing, its downloads."""
+    found = [one for one in open_uploads() if (one.url, one.view.intent.endpoint) == (address, endpoint)]
+    unbegun = [one for one in found if one.view.unbegun]
+    return unbegun or [one for one in found if one.view.intent.kind is TransferKind.DOWNLOAD]
 
 
 def cancel_journaled(upload: UnfinishedUpload, options: Options) -> CleanUp:
@@ -169,5 +169,5 @@ def _told(
         echo_json({"address": address, "upload_id": upload_id, "clean_up": clean_up.value})
     else:
         words = _WORDS_OF_DOWNLOADS if kind is TransferKind.DOWNLOAD else _WORDS
-        click.echo(f"{address}: {words[clean_up]}")
+        click.echo(f"{shown(address)}: {words[clean_up]}")
     return clean_up

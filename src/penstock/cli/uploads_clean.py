@@ -13,6 +13,7 @@ from penstock.cli.amounts import age_text, count_text, duration_option
 from penstock.cli.ending import ExitCode
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
+from penstock.cli.terminal import shown
 from penstock.cli.unfinished import is_running, open_uploads
 from penstock.cli.uploads_cancel import cancel_journaled, cancel_unknown, end_of
 from penstock.transfer.outcome import CleanUp
@@ -93,7 +94,7 @@ def _clean(client: Client | None, found: list[Forgotten], options: Options, dry_
             echo_json({"address": one.address, "upload_id": one.upload_id, "begun_at": int(one.begun_at_s)})
         elif dry_run or not sure:
             line = f"{age_text(time.time() - one.begun_at_s):>8}  {one.upload_id or '-'}  {one.address}"
-            click.echo(line, err=not dry_run)
+            click.echo(shown(line, err=not dry_run), err=not dry_run)
     text = count_text(len(found), "unfinished upload")
     if dry_run or not found:
         options.say(f"{text} would be cancelled" if dry_run else "nothing to clean up")

@@ -12,6 +12,7 @@ from penstock.cli.amounts import age_text, bytes_text, count_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, oss_command
 from penstock.cli.running import running_by_id
+from penstock.cli.terminal import shown
 from penstock.cli.unfinished import is_running, open_uploads, short_id
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _show_journaled(upload: UnfinishedUpload, running: RunningTransfer | None, o
     other_end = f"-> {intent.path}" if intent.path else str(fields["source"] or "")
     click.echo(
         f"{fields['id']}  {age:>8}  {share:>4.0%} of {bytes_text(intent.total_bytes):>10}  "
-        f"{upload.url}  {click.style(other_end, dim=True)}".rstrip()
+        f"{shown(upload.url)}  {click.style(shown(other_end), dim=True)}".rstrip()
     )
 
 
@@ -100,7 +101,7 @@ def _show_running(transfer: RunningTransfer, options: Options) -> None:
     share = state.acknowledged_bytes / state.total_bytes if state.total_bytes else 0
     amount = f"{share:>4.0%} of {bytes_text(state.total_bytes):>10}"
     who = click.style(f"process {transfer.pid}, cannot be resumed", dim=True)
-    click.echo(f"{fields['id']}  {'running':>8}  {amount}  {state.name}  {who}")
+    click.echo(f"{fields['id']}  {'running':>8}  {amount}  {shown(state.name)}  {who}")
 
 
 def _list_at_oss(client: Client, url: OssUrl, options: Options) -> None:
@@ -125,6 +126,6 @@ def _list_at_oss(client: Client, url: OssUrl, options: Options) -> None:
         age = age_text(time.time() - found.initiated.timestamp()) if found.initiated else "-"
         click.echo(
             f"{fields['id'] or '-':<8}  {found.upload_id}  {age:>8}  {len(parts):>6,} parts  "
-            f"{bytes_text(sum(parts)):>10}  {fields['address']}"
+            f"{bytes_text(sum(parts)):>10}  {shown(fields['address'])}"
         )
     options.say(f"{count_text(count, 'unfinished upload')} at OSS, {bytes_text(total_bytes)}")

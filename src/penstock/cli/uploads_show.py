@@ -7,6 +7,7 @@ import click
 from penstock.cli.amounts import bytes_text, moment_text
 from penstock.cli.json_line import echo_json
 from penstock.cli.options import Options, open_client, oss_command
+from penstock.cli.terminal import shown
 from penstock.cli.unfinished import find_upload, is_running, token_of
 from penstock.errors import NoSuchUpload
 from penstock.transfer.journal import TransferKind
@@ -49,11 +50,12 @@ def command(options: Options, upload: str) -> None:
     if options.json:
         echo_json(fields)
         return
-    there = (
-        "OSS does not know the UploadId (any more)"
-        if stored is None
-        else f"{len(stored)} of {count} parts, {bytes_text(sum(stored.values()))}"
-    )
+    if view.unbegun:
+        there = "nothing: it was stopped before it began"
+    elif stored is None:
+        there = "OSS does not know the UploadId (any more)"
+    else:
+        there = f"{len(stored)} of {count} parts, {bytes_text(sum(stored.values()))}"
     missing = [number for number in range(1, count + 1) if number not in (stored or {})]
     at_oss = f"{found.url} at {intent.endpoint}"
     rows = [
@@ -69,7 +71,7 @@ def command(options: Options, upload: str) -> None:
         ("token", fields["token"]),
     ]
     for label, text in rows:
-        click.echo(f"{click.style(label.ljust(10), dim=True)}{text}")
+        click.echo(f"{click.style(label.ljust(10), dim=True)}{shown(str(text))}")
 
 
 def ranges_text(numbers: list[int]) -> str:

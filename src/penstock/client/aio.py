@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from penstock.client.aio_group import AsyncGroup
-from penstock.client.aio_transfer import AsyncTransfer, done, quiet, raise_beside
+from penstock.client.aio_transfer import AsyncTransfer, began, done, let_go, quiet, raise_beside
 from penstock.client.calls.caller import Caller
 from penstock.client.calls.object_body import CHUNK_BYTES, ObjectBody
+from penstock.client.calls.select_body import SelectBody
 from penstock.client.client import Client
 from penstock.client.sending.call import Call
 from penstock.client.sending.outcome import Outcome
@@ -116,6 +117,40 @@ class AsyncObjectBody:
         self.close()
 
 
+class AsyncSelectBody:
+    """As `SelectBody`, awaited: ``await body.read()``, ``async for piece in body``."""
+
+    def __init__(self, client: AsyncClient, body: SelectBody) -> None:
+        self._client = client
+        self._body = body
+        self.description = body.description
+
+    @property
+    def scanned_bytes(self) -> int:
+        """As `SelectBody.scanned_bytes`."""
+        return self._body.scanned_bytes
+
+    async def read(self, size: int = -1) -> bytes:
+        """The next ``size`` bytes of records, fewer only at the end; all that is left if negative."""
+        return await self._client._run(lambda client: self._body.read(size))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self._client._run(lambda client: next(iter(self._body), b"")):
+            yield piece
+
+    def close(self) -> None:
+        """Let go of the connection; what was not read is thrown away."""
+        self._body.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 class AsyncClient:
     """
     A client of OSS for asyncio. The arguments are those of `Client`, and so are the calls.
@@ -183,16 +218,23 @@ class AsyncClient:
     put_symlink = awaited(Client.put_symlink)
     get_symlink = awaited(Client.get_symlink)
 
+    create_select_object_meta = awaited(Client.create_select_object_meta)
+
     # Signing a URL sends nothing, but the credentials may have to be waited for.
     presign_get = awaited(Client.presign_get)
     presign_head = awaited(Client.presign_head)
     presign_put = awaited(Client.presign_put)
 
+    async def select_object(self, bucket: str, key: str, expression: str, **options: Any) -> AsyncSelectBody:
+        """Read the records that a statement wants; the arguments are those of `Client.select_object`."""
+        body = await self._run(Client.select_object, bucket, key, expression, **options)
+        return AsyncSelectBody(self, body)
+
     async def upload(
         self, source: UploadSource, target: str, **options: Unpack[UploadOptions]
     ) -> AsyncTransfer:
         """Begin an upload of any size; the arguments are those of `Client.upload`."""
-        return AsyncTransfer(await asyncio.to_thread(self.client.upload, source, target, **options))
+        return await began(lambda: self.client.upload(source, target, **options))
 
     async def download(
         self, source: str, path: str | os.PathLike[str], **options: Unpack[DownloadOptions]
@@ -208,7 +250,7 @@ class AsyncClient:
         self, what: str, source: UploadSource | None = None, **options: Unpack[ResumeOptions]
     ) -> AsyncTransfer:
         """Go on with a transfer that was stopped; the arguments are those of `Client.resume`."""
-        return AsyncTransfer(await asyncio.to_thread(self.client.resume, what, source, **options))
+        return AsyncTransfer(await self._run(Client.resume, what, source, **options))
 
     def group(self, *, parallel: int = 3, bandwidth_limit_bytes_s: float | None = None) -> AsyncGroup:
         """As `Client.group`; it does not wait, so it is not awaited."""
@@ -285,7 +327,7 @@ async def _end_of(call: Call[T], loop: asyncio.AbstractEventLoop) -> T:
     except asyncio.CancelledError as cancelled:
         call.abort("cancelled")
         await quiet(call, loop)
-        raise_beside(cancelled, call.outcome(0))
+        raise_beside(cancelled, await let_go(call.outcome(0), loop))
     return call.result(0)
 
 

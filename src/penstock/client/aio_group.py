@@ -7,7 +7,7 @@ import os
 from types import TracebackType
 from typing import Self, Unpack
 
-from penstock.client.aio_transfer import AsyncTransfer
+from penstock.client.aio_transfer import AsyncTransfer, began
 from penstock.client.sending.outcome import Outcome
 from penstock.client.transfers.copies import CopyOptions
 from penstock.client.transfers.downloads import DownloadOptions
@@ -32,7 +32,7 @@ class AsyncGroup:
         self, source: UploadSource, target: str, **options: Unpack[UploadOptions]
     ) -> AsyncTransfer:
         """As `Group.upload`."""
-        return AsyncTransfer(await asyncio.to_thread(self._group.upload, source, target, **options))
+        return await began(lambda: self._group.upload(source, target, **options))
 
     async def download(
         self, source: str, path: str | os.PathLike[str], **options: Unpack[DownloadOptions]

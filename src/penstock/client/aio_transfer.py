@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
+from penstock.client.calls.object_body import ObjectBody
+from penstock.client.calls.select_body import SelectBody
 from penstock.client.running.transfer import Transfer
 from penstock.client.sending.call import Call
 from penstock.client.sending.outcome import Outcome
@@ -86,6 +91,40 @@ class AsyncTransfer:
             self._transfer.abort("cancelled")
             await quiet(self._transfer, loop)
             raise_beside(cancelled, self._transfer.outcome(0))
+
+
+async def began(begin: Callable[[], Transfer]) -> AsyncTransfer:
+    """
+    Have a transfer begun on another thread.
+
+    A task that is cancelled meanwhile leaves none behind: what was begun is aborted, and the task ends when
+    it is quiet.
+    """
+    loop = asyncio.get_running_loop()
+    # Not a task: the end of a loop cancels all tasks, and would let go of what the thread goes on to begin.
+    beginning = loop.run_in_executor(None, contextvars.copy_context().run, begin)
+    try:
+        return AsyncTransfer(await asyncio.shield(beginning))
+    except asyncio.CancelledError as cancelled:
+        while not beginning.done():
+            # What it has begun by then is nobody's but ours: further cancellations do not cut this short.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([beginning])
+        if beginning.exception() is not None:
+            raise
+        raise_beside(cancelled, await let_go(Outcome.returned(beginning.result()), loop))
+
+
+async def let_go(came_to: Outcome[Any], loop: asyncio.AbstractEventLoop) -> Outcome[Any]:
+    """Stop, or close, what a call has come to that nobody waits for any more; tells what is left of it."""
+    match came_to.value:
+        case Transfer() as transfer:
+            transfer.abort("cancelled")
+            await quiet(transfer, loop)
+            return transfer.outcome(0)
+        case ObjectBody() | SelectBody() as body:
+            body.close()
+    return came_to
 
 
 def raise_beside(cancelled: asyncio.CancelledError, outcome: Outcome[Any]) -> NoReturn:

@@ -20,6 +20,7 @@ from penstock.client.calls.listing import ListingCalls
 from penstock.client.calls.multipart import MultipartCalls
 from penstock.client.calls.objects import ObjectCalls
 from penstock.client.calls.presign import PresignCalls
+from penstock.client.calls.select import SelectCalls
 from penstock.client.identity.cached_credentials import CachedCredentials
 from penstock.client.identity.credentials import Credentials, CredentialsProvider
 from penstock.client.identity.settings import resolve_settings
@@ -39,6 +40,7 @@ from penstock.client.transfers.part_source import UploadSource
 from penstock.client.transfers.stopped import TransferCalls
 from penstock.client.transfers.uploads import UploadOptions
 from penstock.errors import CredentialsMissing, InvalidInput
+from penstock.files.home import home_directory
 from penstock.files.state_dir import StateDir
 from penstock.net.errand import Errands
 from penstock.net.settings import NetSettings
@@ -53,10 +55,20 @@ _MOST_ERRANDS = 256
 
 
 class Client(
-    ObjectCalls, MultipartCalls, ListingCalls, BucketCalls, DescriptionCalls, PresignCalls, TransferCalls
+    ObjectCalls,
+    MultipartCalls,
+    ListingCalls,
+    BucketCalls,
+    DescriptionCalls,
+    SelectCalls,
+    PresignCalls,
+    TransferCalls,
 ):
     """
     A client of OSS. Safe to use from any number of threads; close it, or use it as a context manager.
+
+    In a forked process it begins anew, with connections and threads of its own. What the parent has begun
+    stays the parent's.
 
     What is not given is taken from the environment (``OSS_ENDPOINT``, ``OSS_REGION``,
     ``OSS_ACCESS_KEY_ID``, ``OSS_ACCESS_KEY_SECRET``, ``OSS_SESSION_TOKEN``) and then from
@@ -122,7 +134,7 @@ class Client(
             path_style=path_style,
             cname=cname or None,
             environ=os.environ,
-            home=Path.home(),
+            home=home_directory(),
             now=int(time.time()),
         )
         if not self.settings.region and signature_version == "v4" and not anonymous:
@@ -131,27 +143,46 @@ class Client(
                 advice="Give region=... or set OSS_REGION, such as cn-hangzhou.",
             )
         self._switch = Switch(PROCESS)
-        self._errands = Errands(_MOST_ERRANDS, "penstock-errand")
-        self._workers = Workers(max_workers, "call")
-        self._part_workers = Workers(max_workers, "part")
-        self._transfers = weakref.WeakSet()
         state = StateDir(Path(state_dir) if state_dir is not None else None)
         self._journals = Journals(state)
         self._registry = registry_of(state)
-        self._transport = HttpTransport(network)
+        self._network = network
+        self._max_workers = max_workers
         self._retry = retry or RetryPolicy()
+        self._signs = not anonymous
+        self._signature_version: SignatureVersion = signature_version
+        self._additional_headers = additional_headers
+        self._closed = False
+        self._begin()
+        _CLIENTS.add(self)
+
+    def _begin(self) -> None:
+        """Make all that has threads, locks or connections."""
+        self._errands = Errands(_MOST_ERRANDS, "penstock-errand")
+        self._workers = Workers(self._max_workers, "call")
+        self._part_workers = Workers(self._max_workers, "part")
+        self._transfers = weakref.WeakSet()
+        self._transport = HttpTransport(self._network)
         signer = Signer(
             self.settings.endpoint,
             self.settings.region,
-            None if anonymous else self._credentials(),
-            version=signature_version,
+            self._credentials() if self._signs else None,
+            version=self._signature_version,
             now=lambda: int(time.time()),
             content_md5=lambda body: base64.b64encode(hashlib.md5(body).digest()).decode(),
-            additional_headers=additional_headers,
+            additional_headers=self._additional_headers,
         )
         self._requester = Requester(
             signer, self._transport, self._switch, self._retry, random.random, _USER_AGENT
         )
+
+    def leave_to_parent(self) -> None:
+        """In a forked process: begin anew. What runs, and every connection, is the parent's."""
+        bandwidth_limit_bytes_s = self.bandwidth_limit_bytes_s
+        self._begin()
+        self.bandwidth_limit_bytes_s = bandwidth_limit_bytes_s
+        if self._closed:
+            self.close()
 
     def _credentials(self) -> CachedCredentials:
         return CachedCredentials(self.settings.credentials, start=self._errands.start, clock=time.time)
@@ -180,7 +211,14 @@ class Client(
         self._switch.turn_off()
 
     def enable_requests(self) -> None:
-        """Let new requests through. What was stopped stays stopped, however quickly this follows."""
+        """
+        Let new requests through. What was stopped stays stopped, however quickly this follows.
+
+        Raises:
+            InvalidInput: The client was closed.
+        """
+        if self._closed:
+            raise InvalidInput("the client was closed", advice="Make another one.")
         self._switch.turn_on()
 
     @property
@@ -251,6 +289,7 @@ class Client(
 
     def close(self) -> None:
         """Stop what still runs and let go of threads and connections; closing twice is nothing."""
+        self._closed = True
         self._switch.turn_off("closed")
         for transfer in list(self._transfers):
             transfer.wait_until_quiet()
@@ -276,6 +315,17 @@ class Client(
     def __repr__(self) -> str:
         return f"<Client {self.settings.endpoint}>"
 
+
+_CLIENTS: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for client in list(_CLIENTS):
+        client.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 _USER_AGENT = f"penstock/{VERSION} ({platform.system()}; Python {platform.python_version()})"
 

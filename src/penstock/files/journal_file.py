@@ -66,9 +66,11 @@ class JournalFile:
             JournalLocked: Another process has it.
             JournalUnreadable: It is missing or may not be read.
         """
-        if not path.exists():
-            raise JournalUnreadable(f"there is no journal {path}", advice="`penstock uploads ls` lists them.")
         try:
+            if not path.exists():
+                raise JournalUnreadable(
+                    f"there is no journal {path}", advice="`penstock uploads ls` lists them."
+                )
             return cls._locked(path, _FLAGS, command)
         except OSError as error:
             raise _not_read(path, error) from error

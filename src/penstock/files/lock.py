@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+import weakref
 from pathlib import Path
 from types import TracebackType
 
@@ -13,7 +14,7 @@ import msgspec
 
 from penstock.errors import JournalLocked
 from penstock.files.durable import PRIVATE_FILE_MODE, write_all
-from penstock.files.process import process_started
+from penstock.files.process import process_started, program_name
 
 if sys.platform == "win32":
     import msvcrt
@@ -41,9 +42,22 @@ class LockOwner(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
+_LOCKS: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for lock in list(_LOCKS):
+        lock.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
 class FileLock:
     """
-    A lock that the operating system lets go of when its process ends, however that comes about.
+    A lock that the operating system lets go of when its process ends, however that comes about, and not only
+    when those have ended too that were forked from it.
 
     It is taken by `acquire` and let go by `release`, and holds against other processes and other `FileLock`
     objects of this process alike. The file beside the lock's name stays behind unless `release` removes it.
@@ -51,8 +65,15 @@ class FileLock:
 
     def __init__(self, path: Path, command: str = "") -> None:
         self.path = path
-        self._command = command or Path(sys.argv[0]).name
+        self._command = command or program_name()
         self._descriptor: int | None = None
+        _LOCKS.add(self)
+
+    def leave_to_parent(self) -> None:
+        """In a forked process: forget it. It stays locked as long as one process has it open."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     @property
     def is_held(self) -> bool:

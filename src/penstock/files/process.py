@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+
+def program_name() -> str:
+    """What this process calls itself to others: its program alone, since its arguments may be secret."""
+    module = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if module is not None:  # run with -m
+        return str(module.name).removesuffix(".__main__")
+    name = Path(sys.argv[0] if sys.argv else "").name
+    return name if name not in ("", "-c") else Path(sys.executable).name
 
 
 def process_started(pid: int | None = None) -> int:

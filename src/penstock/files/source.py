@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
-from penstock.errors import SourceEndedEarly, SourceUnreadable
+from penstock.errors import InvalidInput, SourceEndedEarly, SourceUnreadable
+from penstock.files.opened_file import yields_bytes
 
 READ_BYTES = 512 * 1024
 """How much `SourceFile.blocks` reads at once: large enough for speed, small enough to stay in the cache."""
@@ -71,8 +72,9 @@ class SourceFile:
         Open a regular file for reading.
 
         Raises:
-            SourceUnreadable: It is missing, is not a regular file (a directory, pipe or device), or may not
-                be read.
+            SourceUnreadable: It is missing, is not a regular file (a directory, pipe or device), says that it
+                is empty and is not, or may not be read.
+            InvalidInput: No file can have this path.
         """
         absolute = os.path.abspath(os.fspath(path))  # noqa: PTH100 (Path.resolve would follow a symbolic link)
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -81,6 +83,8 @@ class SourceFile:
             descriptor = os.open(absolute, flags | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             raise _unreadable(absolute, error) from error
+        except ValueError as error:  # a NUL, or what the system's encoding has no bytes for
+            raise InvalidInput(f"{absolute!r} cannot be a path: {error}", advice="Check the path.") from error
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -88,6 +92,8 @@ class SourceFile:
                     f"{absolute} is {_kind(status.st_mode)}, not a regular file",
                     advice="Name a file; to upload what a program writes, pass the stream itself.",
                 )
+            if status.st_size == 0 and _yields_bytes_of(descriptor, absolute):
+                raise made_when_read(absolute)
             return cls(descriptor, _identity(absolute, status))
         except BaseException:
             os.close(descriptor)
@@ -191,6 +197,21 @@ def _identity(path: str, status: os.stat_result) -> SourceIdentity:
         device=status.st_dev,
         inode=status.st_ino,
     )
+
+
+def made_when_read(name: str) -> SourceUnreadable:
+    """The error of a file whose length nobody knows."""
+    return SourceUnreadable(
+        f"{name} says that it is empty, and is not: the system makes it while it is read",
+        advice="Read it into memory, or save a copy, and upload that; put_object takes it as an open file.",
+    )
+
+
+def _yields_bytes_of(descriptor: int, path: str) -> bool:
+    try:
+        return yields_bytes(descriptor)
+    except OSError as error:
+        raise _unreadable(path, error, at=0) from error
 
 
 def _kind(mode: int) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from platformdirs import user_state_dir
 
-from penstock.errors import InvalidInput
+from penstock.errors import InvalidInput, JournalUnreadable
+from penstock.files.home import NO_HOME, expanded
 
 ENVIRONMENT_VARIABLE = "PENSTOCK_STATE_DIR"
 
@@ -24,12 +25,15 @@ class StateDir:
     Args:
         root: None takes ``PENSTOCK_STATE_DIR``, or else the state directory of the platform: on Linux
             ``~/.local/state/penstock``. Never the working directory or one for temporary files.
+
+    Raises:
+        InvalidInput: It is below the home of a user that is not known.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         if root is None:
-            root = Path(os.environ.get(ENVIRONMENT_VARIABLE) or user_state_dir("penstock", appauthor=False))
-        self.root = root.expanduser().absolute()
+            root = Path(os.environ.get(ENVIRONMENT_VARIABLE) or _platform_place())
+        self.root = expanded(root).absolute()
 
     def journal_path(self, job_id: str) -> Path:
         """
@@ -43,5 +47,31 @@ class StateDir:
         return self.root / _JOURNALS / f"{job_id}{_SUFFIX}"
 
     def journal_paths(self) -> list[Path]:
-        """All journals, by name; none if the directory does not exist."""
-        return sorted((self.root / _JOURNALS).glob(f"*{_SUFFIX}"))
+        """All journals, by name; none if the directory does not exist. Raises as `paths_in`."""
+        return self.paths_in(_JOURNALS, _SUFFIX)
+
+    def paths_in(self, folder: str, suffix: str) -> list[Path]:
+        """
+        The files of a folder whose names end so, by name; none if it does not exist.
+
+        Raises:
+            JournalUnreadable: It may not be looked into.
+        """
+        place = self.root / folder
+        try:
+            names = os.listdir(place)  # noqa: PTH208 - what may not be read is an error here
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise JournalUnreadable(
+                f"the state directory {place} cannot be looked into: {error.strerror or error}",
+                advice=f"Give yourself permission there, or set {ENVIRONMENT_VARIABLE} to another place.",
+            ) from error
+        return sorted(place / name for name in names if name.endswith(suffix))
+
+
+def _platform_place() -> str:
+    try:
+        return user_state_dir("penstock", appauthor=False)
+    except RuntimeError:  # this user has no home
+        return str(NO_HOME / "penstock")

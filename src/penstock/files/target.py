@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ class DownloadTarget:
             InvalidInput: The directory is missing or may not be written to, or the path is a directory or
                 something else that is no regular file.
         """
-        target = Path(os.path.realpath(path))
+        target = real_path(path)
         mode = _mode_of(target)
         # A file that is open cannot be renamed on Windows, and one that is not open has no lock.
         if os.name != "nt":
@@ -101,7 +102,7 @@ class DownloadTarget:
             InvalidInput: As `create`.
             TransferError: The disk refused.
         """
-        target = Path(os.path.realpath(path))
+        target = real_path(path)
         mode = _mode_of(target)
         # A later process must be able to write to it too; `publish` gives it the mode of the target.
         reopenable = None if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR
@@ -137,7 +138,7 @@ class DownloadTarget:
         Raises:
             InvalidInput: It may not be opened.
         """
-        target = Path(os.path.realpath(path))
+        target = real_path(path)
         temporary = _temporary(target, job_id)
         try:
             return cls(target, temporary, os.open(temporary, _FLAGS))
@@ -154,7 +155,7 @@ class DownloadTarget:
         Raises:
             TransferError: The disk refused.
         """
-        target = Path(os.path.realpath(path))
+        target = real_path(path)
         try:
             _temporary(target, job_id).unlink()
         except FileNotFoundError:
@@ -318,6 +319,19 @@ class DownloadTarget:
         self.discard()
 
 
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """
+    Where a file really goes: symbolic links are followed.
+
+    Raises:
+        InvalidInput: No file can have this path.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:  # a NUL, or what the system's encoding has no bytes for
+        raise InvalidInput(f"{path!r} cannot be a path: {error}", advice="Check the path.") from error
+
+
 def check_target(path: str | os.PathLike[str]) -> None:
     """
     Refuse a path that no file can be made at, before anything is fetched for it.
@@ -326,7 +340,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
         InvalidInput: The directory is missing or may not be written to, or the path is a directory or
             something else that is no regular file.
     """
-    target = Path(os.path.realpath(path))
+    target = real_path(path)
     _mode_of(target)
     if not target.parent.is_dir():
         raise InvalidInput(f"there is no directory {target.parent}", advice="Make the directory first.")
@@ -365,7 +379,7 @@ def _open_abandoned(temporary: Path) -> int:
 
 def _temporary(target: Path, distinction: str) -> Path:
     # A name has at most 255 bytes on every usual disk.
-    shown = os.fsencode(target.name)[:_SHOWN_NAME_BYTES].decode(errors="ignore")
+    shown = os.fsencode(target.name)[:_SHOWN_NAME_BYTES].decode(sys.getfilesystemencoding(), "ignore")
     return target.with_name(f".{shown}.{distinction}{_TEMPORARY_SUFFIX}")
 
 

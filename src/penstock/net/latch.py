@@ -8,17 +8,26 @@ assignment); a waiter sleeps on a raw lock that the tripping thread releases and
 
 The one rule of order: whoever adds something to a latch looks *afterwards* whether it has tripped, and
 whoever trips it marks it *before* taking out what was added. One of the two always sees the other.
+
+A latch has tripped as soon as one above it has: it looks there itself. So a trip takes effect at once,
+however much hangs on it, and only waking those who sleep takes time. What is left of that after a
+millisecond, because there are thousands, or many sockets to be cut, is done on another thread.
 """
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace, TracebackType
 from typing import Self
+
+_PATIENCE_S = 0.001
+"""How long a trip wakes others on the thread that trips."""
 
 
 class Tripped(Exception):
@@ -77,21 +86,27 @@ class Latch:
             tripped.
     """
 
-    __slots__ = ("__weakref__", "_children", "_parents", "_trips", "_wakes")
+    __slots__ = ("__weakref__", "_children", "_marks", "_parents", "_trips", "_wakes")
 
     def __init__(self, *parents: Latch) -> None:
         self._trips: list[list[str]] = []
+        # Where a trip shows that trips this latch: its own first, then those above.
+        self._marks: tuple[list[list[str]], ...] = (
+            self._trips,
+            *(mark for parent in parents for mark in parent._marks),
+        )
         self._wakes: dict[Attachment, Callable[[], None]] = {}
         self._children: dict[int, weakref.ref[Latch]] = {}
         self._parents = parents
         for parent in parents:
             parent._children[id(self)] = weakref.ref(self)
-            if parent._trips:
-                self.trip(parent._trips[0][0])
 
     def trip(self, reason: str = "abort") -> bool:
         """
         Stops everything that hangs on this latch, now. Never raises, may be repeated.
+
+        When it returns, this latch and all below it have tripped. Those who sleep have been woken, or are
+        being woken by another thread.
 
         Args:
             reason: A word for `Tripped.reason`; the first one stays.
@@ -100,27 +115,28 @@ class Latch:
             True for the first trip, False for each later one.
         """
         mine = [reason]
-        if not self._trips:
-            self._trips.append(mine)
-        self._wake_all()
+        self._mark(mine)
+        self._wake_all(time.monotonic() + _PATIENCE_S)
         return self._trips[0] is mine
 
     @property
     def tripped(self) -> bool:
         """Whether it has been tripped."""
-        return bool(self._trips)
+        return any(self._marks)
 
     @property
     def reason(self) -> str | None:
         """The reason of the first trip, or None."""
-        trips = self._trips
-        return trips[0][0] if trips else None
+        for trips in self._marks:
+            if trips:
+                return trips[0][0]
+        return None
 
     def check(self) -> None:
         """Does nothing, or raises `Tripped`."""
-        trips = self._trips
-        if trips:
-            raise Tripped(trips[0][0])
+        for trips in self._marks:
+            if trips:
+                raise Tripped(trips[0][0])
 
     def attach(self, wake: Callable[[], None]) -> Attachment:
         """
@@ -131,8 +147,8 @@ class Latch:
         """
         attachment = Attachment(self)
         self._wakes[attachment] = wake
-        if self._trips:
-            self._wake_all()
+        if self.tripped:
+            self._wake_all(None)
         return attachment
 
     def wait(self, timeout_s: float | None) -> bool:
@@ -142,17 +158,21 @@ class Latch:
         Returns:
             True as soon as the latch has tripped, False when the time is over.
         """
-        if not self._trips and (timeout_s is None or timeout_s > 0):
+        if not self.tripped and (timeout_s is None or timeout_s > 0):
             gate = Gate()
             with self.attach(gate.open):
                 gate.wait(timeout_s)
-        return bool(self._trips)
+        return self.tripped
 
     def close(self) -> None:
         """Leaves the parents, so that they no longer know of this latch; it can still be tripped itself."""
         key = id(self)
         for parent in self._parents:
             parent._children.pop(key, None)
+        reason = self.reason
+        if reason is not None:
+            self._mark([reason])
+        self._marks = (self._trips,)
         self._parents = ()
 
     def __enter__(self) -> Self:
@@ -165,31 +185,53 @@ class Latch:
         if self._parents:
             self.close()
 
-    def _wake_all(self) -> None:
+    def _mark(self, trip: list[str]) -> None:
+        """Marks it as tripped, for the reason that it has already, if any."""
+        reason = self.reason
+        if not self._trips:
+            self._trips.append(trip if reason is None else [reason])
+
+    def _wake_all(self, until: float | None) -> None:
+        """Wakes those who sleep here and below; what is left at ``until`` is left to another thread."""
         interrupt: BaseException | None = None
-        reason = self._trips[0][0]
-        while self._wakes:
-            try:
-                attachment, wake = self._wakes.popitem()
-            except KeyError:  # another thread took the last one
+        while self._wakes or self._children:
+            if until is not None and time.monotonic() >= until and self._wake_elsewhere():
                 break
             try:
-                wake()
-            except Exception as error:  # noqa: BLE001 - outer wall: one faulty wake must not spare the others
-                _report(error, wake)
+                self._wake_next(until)
             except BaseException as error:  # noqa: BLE001 - a second Ctrl-C must not spare anybody either
                 interrupt = error
-                self._wakes[attachment] = wake
-        while self._children:
-            try:
-                _, reference = self._children.popitem()
-            except KeyError:
-                break
-            child = reference()
-            if child is not None:
-                child.trip(reason)
         if interrupt is not None:
             raise interrupt
+
+    def _wake_elsewhere(self) -> bool:
+        try:
+            # Not a `threading.Thread`: starting one takes locks, which a signal handler must not.
+            _thread.start_new_thread(self._wake_all, (None,))
+        except RuntimeError:  # the system gives no more threads
+            return False
+        return True
+
+    def _wake_next(self, until: float | None) -> None:
+        if not self._wakes:
+            with suppress(KeyError):  # another thread took the last one
+                _, reference = self._children.popitem()
+                child = reference()
+                if child is not None:
+                    child._mark([self.reason or "abort"])
+                    child._wake_all(until)
+            return
+        try:
+            attachment, wake = self._wakes.popitem()
+        except KeyError:  # another thread took the last one
+            return
+        try:
+            wake()
+        except Exception as error:  # noqa: BLE001 - outer wall: one faulty wake must not spare the others
+            _report(error, wake)
+        except BaseException:
+            self._wakes[attachment] = wake
+            raise
 
 
 class Gate:

@@ -10,6 +10,8 @@ that reads as fast as that, on the same machine, a cut would wait for the last b
 longer the sender sleeps in between, and a cut finds the lock free: then the slice grows, because each return
 from the kernel may cost a wait for a busy Python thread.
 
+A process that is forked closes its copies: two processes on one connection would mix their bytes.
+
 Who cuts and who owns are two threads. A cut dissolves the connection (`penstock.net.dissolve`), which wakes a
 blocked send, receive, connect or poll; where that cannot be had it sets linger 0 and calls `shutdown`, and a
 reset follows when the owner closes. It does not close, because the number of a closed descriptor may be given
@@ -18,12 +20,14 @@ to another file under the owner's running call. The last of the two to leave clo
 
 from __future__ import annotations
 
+import os
 import select
 import selectors
 import socket
 import struct
 import sys
 import time
+import weakref
 from contextlib import suppress
 from typing import Protocol
 
@@ -46,6 +50,19 @@ _TICK = struct.pack("ll", 0, int(TICK_S * 1e6))
 _RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 # macOS has the option under this number; Windows has none, so more data may leave after an abort there.
 _NOT_SENT_LOW_WATER = getattr(socket, "TCP_NOTSENT_LOWAT", 0x201 if sys.platform == "darwin" else None)
+
+
+_WIRES: weakref.WeakSet[Wire] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for wire in list(_WIRES):
+        # The connection stays the parent's: nothing is sent, and no option of it is changed.
+        wire.sock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class Channel(Protocol):
@@ -86,7 +103,10 @@ class Wire:
         sock: Connected or still to be connected; owned by the wire from here on.
     """
 
-    __slots__ = ("_attachment", "_is_quick", "_low_water_bytes", "_poll", "_slice_bytes", "_users", "sock")
+    __slots__ = (
+        "__weakref__", "_attachment", "_is_quick", "_low_water_bytes", "_poll", "_slice_bytes", "_users",
+        "sock",
+    )  # fmt: skip
 
     def __init__(self, sock: socket.socket, not_sent_low_water_bytes: int = 0) -> None:
         self.sock = sock
@@ -96,6 +116,7 @@ class Wire:
         self._users: set[str] = set()
         self._poll: select.poll | None = None
         self._slice_bytes = _LEAST_SLICE_BYTES
+        _WIRES.add(self)
 
     def begin(self, latch: Latch) -> None:
         self._users = {"owner", "cutter"}

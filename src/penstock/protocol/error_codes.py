@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from penstock.protocol.error_codes_select import SELECT_ERRORS
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
@@ -332,5 +334,6 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
         "DownloadTrafficRateLimitExceeded": ErrorCode(
             503, "Your download traffic has exceeded the limit.", advice=_LATER, retryable=True
         ),
+        **{code: ErrorCode(400, message) for code, message in SELECT_ERRORS.items()},
     }
 )

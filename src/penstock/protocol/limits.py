@@ -52,7 +52,13 @@ MAX_DELETE_KEYS: Final = 1000
 """DeleteMultipleObjects, in one request."""
 
 MAX_REQUEST_XML_BYTES: Final = 2 * MIB
-"""DeleteMultipleObjects, the largest body of XML by its documented limit."""
+"""
+DeleteMultipleObjects, the largest body of XML by its documented limit. Other long lists need less: 10,000
+parts take some 1.3 MB when their ETags are escaped and each element has a line of its own.
+"""
+
+MAX_CONFIGURATION_BYTES: Final = 256 * KIB
+"""Any other document. Nothing is documented; what OSS allows in one configuration fits many times over."""
 
 MAX_CLOCK_SKEW_S: Final = 15 * 60
 MAX_PRESIGN_V4_S: Final = 7 * 24 * 60 * 60
@@ -66,3 +72,4 @@ MAX_TRAFFIC_LIMIT_BITS_PER_S: Final = 838_860_800
 MAX_CALLBACK_BYTES: Final = 5 * KIB
 MAX_CALLBACK_URLS: Final = 5
 CALLBACK_TIMEOUT_S: Final = 5
+"""For all of a callback, whichever of its URLs answers."""

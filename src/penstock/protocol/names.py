@@ -78,6 +78,7 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
     """
     size_bytes = 0
     seen: set[str] = set()
+    _check_texts(metadata, "metadata")
     for name, value in metadata.items():
         if not _METADATA_NAME.fullmatch(name):
             raise InvalidInput(
@@ -105,6 +106,7 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
 
 def check_tags(tags: Mapping[str, str], *, for_bucket: bool = False) -> None:
     """Refuse tags that OSS would refuse; a bucket may have 20, an object 10."""
+    _check_texts(tags, "tags")
     most = MAX_BUCKET_TAGS if for_bucket else MAX_OBJECT_TAGS
     if len(tags) > most:
         raise InvalidInput(f"{len(tags)} tags are given", advice=f"At most {most} are allowed.")
@@ -124,6 +126,15 @@ def check_tags(tags: Mapping[str, str], *, for_bucket: bool = False) -> None:
                 f"The tag {name!r}={value!r} has a character that tags cannot hold",
                 advice="Tags of objects hold letters, digits, spaces and + - = . _ : / only.",
             )
+
+
+def _check_texts(pairs: object, what: str) -> None:
+    advice = "Give a mapping of names to values, all of them text: {'name': 'value'}."
+    if not isinstance(pairs, Mapping):
+        raise InvalidInput(f"{type(pairs).__name__} cannot be {what}", advice=advice)
+    for name, value in pairs.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise InvalidInput(f"the {what} {name!r}: {value!r:.100} are not text", advice=advice)
 
 
 def is_tag_text(text: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from penstock.protocol.binding import QueryPairs, Wire, from_wire, to_wire
+from penstock.protocol.limits import MAX_CONFIGURATION_BYTES
 from penstock.protocol.marks import Header, Query
 
 
@@ -75,6 +76,7 @@ class Operation(msgspec.Struct, frozen=True):
         repeatable: True if sending it twice leaves the same as sending it once, so that it may be
             retried without looking.
         needs_content_md5: True if OSS refuses the body without ``Content-MD5``.
+        max_document_bytes: The longest document that a request may carry.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Operation(msgspec.Struct, frozen=True):
     commits: bool = False
     repeatable: bool = True
     needs_content_md5: bool = False
+    max_document_bytes: int = MAX_CONFIGURATION_BYTES
 
     def to_wire(self, request: Request) -> Wire:
         """Query, headers and XML body of a request; its bucket and key go into the path."""

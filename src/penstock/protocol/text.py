@@ -15,6 +15,9 @@ import msgspec
 
 from penstock.protocol import dates, percent
 
+_MOST_DIGITS = 20
+"""A CRC-64 has so many; nothing that travels has more."""
+
 
 class CopySource(msgspec.Struct, frozen=True):
     """The object that a copy reads: ``/bucket/key`` in ``x-oss-copy-source``."""
@@ -41,7 +44,9 @@ def _bool_from_text(text: str) -> bool:
 def _int_from_text(text: str) -> int:
     stripped = text.strip()
     if not stripped.lstrip("-").isdecimal() or not stripped.isascii():
-        raise ValueError(f"{text!r} is not a whole number")
+        raise ValueError(f"{text[:100]!r} is not a whole number")
+    if len(stripped) > _MOST_DIGITS:
+        raise ValueError(f"a number has at most {_MOST_DIGITS} digits")
     return int(stripped)
 
 

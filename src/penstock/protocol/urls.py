@@ -63,6 +63,8 @@ def parse_url(text: str) -> OssUrl:
     Raises:
         InvalidInput: It is none, it holds a secret or a query, or its bucket or key cannot be.
     """
+    if not isinstance(text, str):
+        raise InvalidInput(f"{text!r:.100} is not an address in OSS", advice=_EXAMPLE)
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in ("oss", "http", "https"):

@@ -14,11 +14,11 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from xml.etree.ElementTree import Element as Node
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import ParseError, TreeBuilder
 
 import msgspec
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from penstock.protocol import percent
 from penstock.protocol.marks import Element
@@ -26,6 +26,11 @@ from penstock.protocol.text import TextForm, form_of
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 """The largest document read: a listing of 1,000 long keys, percent-encoded, is above 3 MB."""
+
+MAX_ELEMENTS = 100_000
+"""A list of 10,000 parts has 30,000 elements; a full page of a listing, some 12,000."""
+
+MAX_DEPTH = 32
 
 V = TypeVar("V", bound=msgspec.Struct)
 
@@ -130,36 +135,63 @@ def parse(body: bytes) -> Node:
     The root of a document.
 
     Raises:
-        XmlUnreadable: It is larger than `MAX_DOCUMENT_BYTES`, not well-formed, or holds a DTD or entities.
+        XmlUnreadable: It is larger than `MAX_DOCUMENT_BYTES`, has more than `MAX_ELEMENTS`, is nested deeper
+            than `MAX_DEPTH`, is not well-formed, or holds a DTD or entities.
     """
     if len(body) > MAX_DOCUMENT_BYTES:
         raise XmlUnreadable(f"the document has {len(body):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are read")
-    body = _RAW_CONTROL.sub(lambda found: b"&#%d;" % found[0][0], body)
-    if b"&#" in body:
+    if b"&#" in body or _RAW_CONTROL.search(body):
         return _parse_with_control_characters(body)
     return _parse(body)
 
 
+class _BoundedBuilder(TreeBuilder):
+    """Builds a tree that is neither too large nor too deep; a small document can hold very many elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+        self._depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Node:
+        self._count += 1
+        self._depth += 1
+        if self._count > MAX_ELEMENTS:
+            raise XmlUnreadable(f"the document has more than {MAX_ELEMENTS:,} elements")
+        if self._depth > MAX_DEPTH:
+            raise XmlUnreadable(f"the document is nested more than {MAX_DEPTH} deep")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> Node:
+        self._depth -= 1
+        return super().end(tag)
+
+
 def _parse(body: bytes | str) -> Node:
+    parser = DefusedXMLParser(target=_BoundedBuilder(), forbid_dtd=True)
     try:
-        node: Node = fromstring(body, forbid_dtd=True)
+        parser.feed(body)
+        node: Node = parser.close()
+    except XmlUnreadable:
+        raise
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise XmlUnreadable(f"not a well-formed XML document: {type(error).__name__}: {error}") from error
     return node
 
 
 def _parse_with_control_characters(body: bytes) -> Node:
-    """As `_parse`, where references name characters that XML 1.0 forbids: unused code points stand in."""
+    """As `_parse`, where characters stand that XML 1.0 forbids: unused code points stand in for them."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise XmlUnreadable(f"not UTF-8: {error}") from error
     # 34 neighbouring private code points that the document does not use stand for the forbidden ones.
+    used = set(text)
     base = next(
         (
             start
             for start in range(0xE000, 0xF8FF - 34, 34)
-            if not any(chr(start + step) in text for step in range(34))
+            if used.isdisjoint(map(chr, range(start, start + 34)))
         ),
         None,
     )
@@ -174,6 +206,7 @@ def _parse_with_control_characters(body: bytes) -> Node:
         code = int(digits_16, 16) if digits_16 else int(digits_10) if len(digits_10) < 8 else -1
         return chr(base + forbidden[code]) if code in forbidden else match.group()
 
+    text = text.translate({code: base + index for code, index in forbidden.items() if chr(code) in used})
     replaced, _ = re.subn(r"^\s*<\?xml[^>]*\?>", "", _REFERENCE.sub(stand_in, text), count=1)
     root = _parse(replaced)
     back = {base + index: code for code, index in forbidden.items()}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
+import os
+import sys
+from io import TextIOWrapper
 from typing import Final
 
 import msgspec
@@ -14,9 +18,42 @@ from penstock.server.http.response import Response
 logger: Final = logging.getLogger("penstock.access")
 """Lines go to its handlers at level INFO; without one nothing is written, and nothing is spent."""
 
+_server: Final = logging.getLogger("penstock.server")
+
 _SECRET: Final = frozenset(
     {"signature", "x-oss-signature", "security-token", "x-oss-security-token", "callback-var"}
 )
+
+
+class LogFile(logging.handlers.WatchedFileHandler):
+    """
+    Writes lines to a file that may be moved away at any time.
+
+    One that is made here is for its owner only; one that is there keeps its mode, which somebody has chosen.
+    That lines are lost is said when it begins, not for each of them.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._failed = False
+        self._why: BaseException | None = None
+        super().__init__(path, encoding="utf-8")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failed_before, self._failed = self._failed, False
+        try:
+            super().emit(record)
+        except OSError:
+            # It was moved away, and no new one can be made: that is no reason to end a connection.
+            self.handleError(record)
+        if self._failed and not failed_before:
+            _server.error("lines of the access log are lost: %s", self._why)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name is that of logging
+        self._failed, self._why = True, sys.exc_info()[1]
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.fdopen(descriptor, "a", encoding=self.encoding)
 
 
 def write(

@@ -3,7 +3,7 @@ A request's way through the server, without sockets: what it is, who asks, what 
 
     app.handle(request, body) -> Response            # all at hand
     exchange = app.open(request)                     # or piece by piece:
-    exchange.receive([...]); exchange.finish() -> Response
+    exchange.receive([...]); exchange.finish() -> Response, or None: exchange.wait() -> Response
 
 Errors become answers here; nothing is raised.
 """
@@ -22,7 +22,7 @@ from penstock.protocol.operations.publishing import Website
 from penstock.protocol.percent import Query, parse_query
 from penstock.server import refusals, website
 from penstock.server.answers import base_headers, error_response, new_request_id
-from penstock.server.call import Call, Service
+from penstock.server.call import Admitted, Call, May, Service
 from penstock.server.exchange import Buffer, Exchange
 from penstock.server.guard import access, sts
 from penstock.server.guard.accounts import Caller
@@ -32,12 +32,17 @@ from penstock.server.guard.rules import NO_RULES
 from penstock.server.handlers.attributes import check_version_id
 from penstock.server.http.request import Request
 from penstock.server.http.response import Response
-from penstock.server.routing import find_operation, lift_headers, refuse_chunks_of_s3
+from penstock.server.routing import find_operation, lift_headers, method_not_allowed, refuse_chunks_of_s3
 from penstock.server.store.faults import BucketMissing, KeyMissing, VersionIsMarker, VersionMissing
 from penstock.server.store.records import BucketRecord
 
 _UNASKED = frozenset({"OptionObject", "OptionBucket"})
 """Calls that browsers make before anybody could sign."""
+
+_JUDGED_BY_KEY = frozenset({"DeleteMultipleObjects"})
+"""Calls whose keys stand in the body; their handlers ask for each."""
+
+_ASSUME_ROLE = ("Action", "AssumeRole")
 
 
 class App:
@@ -67,13 +72,18 @@ class App:
 
     def handle(self, request: Request, body: Buffer = b"") -> Response:
         """The answer to a request whose body is at hand."""
+        return self.carry_out(request, body).wait()
+
+    def carry_out(self, request: Request, body: Buffer = b"") -> Exchange:
+        """Do what a request asks whose body is at hand; it may take `Exchange.wait` to know the answer."""
         exchange = self.open(request)
         try:
             if len(body):
                 exchange.receive([body])
-            return exchange.finish()
+            exchange.finish()
         finally:
             exchange.close()
+        return exchange
 
     def open(self, request: Request) -> Exchange:
         """
@@ -99,11 +109,16 @@ class App:
             raise refusals.refusal_of_name("InvalidObjectName", error) from error
         if self._strict_addressing and target.bucket is not None:
             _check_style(target, request.headers.get("host", ""))
-        if target.bucket is None and ("Action", "AssumeRole") in query:
+        if target.bucket is None and request.method == "POST" and _has_form(request):
+            exchange.begin_form(lambda body: self._answer_form(exchange, query, body))
+            return
+        if target.bucket is None and _ASSUME_ROLE in query:
             exchange.response = self._assume_role(exchange, query)
             return
         scope = Scope.OBJECT if target.key else Scope.BUCKET if target.bucket else Scope.SERVICE
-        operation = find_operation(request.method, scope, query, request.headers)
+        # Buckets do not answer to HEAD but for the front page of a website, which is looked for in a moment.
+        front = request.method == "HEAD" and scope is Scope.BUCKET and not query
+        operation = find_operation("GET" if front else request.method, scope, query, request.headers)
         _check_names(target)
         if operation.body == "stream":
             refuse_chunks_of_s3(request.headers)
@@ -138,10 +153,13 @@ class App:
                     target = Target(target.bucket, page, target.style, target.path)
                     exchange.path = _path_of(target)
                     operation = find_operation(request.method, Scope.OBJECT, query, request.headers)
+            if request.method == "HEAD" and operation.method != "HEAD":
+                raise method_not_allowed("HEAD", operation.scope)
             asked = operation.name if bucket is not None or not target.bucket else "PutBucket"
-            self._authorize(
-                caller, asked, request, target.bucket or "", target.key or "", bucket, dict(query)
-            )
+            if asked not in _JUDGED_BY_KEY:
+                self._authorize(
+                    caller, asked, request, target.bucket or "", target.key or "", bucket, dict(query)
+                )
         host = request.headers.get("host", "")
         base = host.removeprefix(f"{target.bucket}.") if target.style is Style.VIRTUAL_HOST else host
         if operation.body == "stream" and not request.length_given:
@@ -156,8 +174,9 @@ class App:
             exchange.request_id,
             bucket,
             rules,
-            self._also(caller, request),
-            self._admit(request),
+            operation.name,
+            self._may(caller, request, query, bucket),
+            self._admit(request, query, bucket),
         )
         return operation, call
 
@@ -195,14 +214,16 @@ class App:
         key: str,
         bucket: BucketRecord | None,
         query: Mapping[str, str | None],
+        acl: str | None = None,
     ) -> None:
-        """Refuses what the caller may not do."""
+        """Refuses what the caller may not do; ``acl`` is as in `May`."""
         rules = self._service.rules.of(bucket) if bucket is not None else NO_RULES
         if bucket is not None and bucket.owner == caller.account and caller.access_key_id:
             judged = caller.policies or rules.policy is not None or caller.by_url
             if not judged:
                 return
-        acl = self._object_acl(caller, operation, bucket, key, query.get("versionId"))
+        if acl is None:
+            acl = self._object_acl(caller, operation, bucket, key, query.get("versionId"))
         access.authorize(
             access.Ask(
                 caller,
@@ -218,21 +239,27 @@ class App:
             )
         )
 
-    def _also(self, caller: Caller, request: Request) -> Callable[[str, str, str, str | None], None]:
-        """What a call asks that concerns a second object: the source of a copy, one of many to delete."""
+    def _may(self, caller: Caller, request: Request, query: Query, known: BucketRecord | None) -> May:
+        """Judges what a call is about beyond its head: the source of a copy, one of many keys."""
 
-        def may(operation: str, bucket_name: str, key: str, version_id: str | None) -> None:
-            bucket = self._service.store.head_bucket(bucket_name)
-            query = {"versionId": version_id}
-            self._authorize(caller, operation, request, bucket_name, key, bucket, query)
+        def may(
+            operation: str, bucket: str, key: str, version_id: str | None = None, acl: str | None = None
+        ) -> None:
+            is_known = known is not None and known.name == bucket
+            record = known if is_known else self._service.store.head_bucket(bucket)
+            asked = {**dict(query), "versionId": version_id}
+            self._authorize(caller, operation, request, bucket, key, record, asked, acl)
 
         return may
 
-    def _admit(self, request: Request) -> Callable[[Mapping[str, str], str, str], Caller]:
-        def admit(fields: Mapping[str, str], bucket: str, key: str) -> Caller:
+    def _admit(
+        self, request: Request, query: Query, known: BucketRecord | None
+    ) -> Callable[[Mapping[str, str], str, str], Admitted]:
+        def admit(fields: Mapping[str, str], bucket: str, key: str) -> Admitted:
             caller = self._gate.identify_form(fields, self._service.clock())
-            self._also(caller, request)("PostObject", bucket, key, None)
-            return caller
+            may = self._may(caller, request, query, known)
+            may("PostObject", bucket, key)
+            return Admitted(caller, may)
 
         return admit
 
@@ -249,6 +276,16 @@ class App:
         except (KeyMissing, VersionMissing, VersionIsMarker):
             return "default"
 
+    def _answer_form(self, exchange: Exchange, query: Query, body: bytes) -> Response:
+        """The answer to a form that was sent to the server itself: about temporary keys, or nothing."""
+        try:
+            given = [*query, *parse_query(body, plus_is_space=True)]
+        except InvalidInput as error:
+            raise refusals.refusal_of_name("InvalidArgument", error) from error
+        if _ASSUME_ROLE not in given:
+            raise method_not_allowed("POST", Scope.SERVICE)
+        return self._assume_role(exchange, given)
+
     def _assume_role(self, exchange: Exchange, query: Query) -> Response:
         now_s = self._service.clock()
         given: Mapping[str, str] = {name: value or "" for name, value in query}
@@ -257,11 +294,17 @@ class App:
             given,
             self._gate.users,
             self._gate.tokens,
+            facts=access.facts_of(exchange.request, now_s),
             request_id=exchange.request_id,
             now_s=now_s,
         )
         headers = {**base_headers(exchange.request_id, now_s), "content-type": answer.content_type}
         return Response(answer.status, headers, answer.body)
+
+
+def _has_form(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    return kind.strip().lower() == "application/x-www-form-urlencoded"
 
 
 def _path_of(target: Target) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from penstock.protocol.operation import Request as Asked
 from penstock.protocol.operation import Result
@@ -13,22 +13,55 @@ from penstock.server.arriving import Arriving
 from penstock.server.guard.accounts import Caller
 from penstock.server.guard.rules import NO_RULES, RuleBook, Rules
 from penstock.server.http.request import Request
-from penstock.server.http.response import ObjectBody
+from penstock.server.http.response import ObjectBody, StreamedBody
 from penstock.server.in_turn import InTurn
 from penstock.server.store.interface import StagedBlob, Store
 from penstock.server.store.records import BucketRecord
 
-Post = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]
-"""Sends a body to a URL with these headers; gives status and answer, or raises OSError."""
+Post = Callable[[str, Mapping[str, str], bytes, float], tuple[int, bytes]]
+"""Posts a body to a URL with these headers, in so many seconds; gives status and answer; raises OSError."""
 
 
-def _anything(operation: str, bucket: str, key: str, version_id: str | None) -> None:
+class May(Protocol):
+    """Judges what a call does beyond what its head says."""
+
+    def __call__(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        version_id: str | None = None,
+        acl: str | None = None,
+    ) -> None:
+        """
+        Refuse what the caller may not do with a bucket and key.
+
+        Args:
+            operation: Name of the call that would do this and nothing else.
+            acl: The object's own access list, where it was read with the object; None to look it up.
+
+        Raises:
+            ServiceError: AccessDenied.
+        """
+
+
+def _anything(
+    operation: str, bucket: str, key: str, version_id: str | None = None, acl: str | None = None
+) -> None:
     """Nothing is refused."""
 
 
-def _anybody(fields: Mapping[str, str], bucket: str, key: str) -> Caller:
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who signed a form, and what that caller may do beside it."""
+
+    caller: Caller = field(default_factory=Caller)
+    may: May = _anything
+
+
+def _anybody(fields: Mapping[str, str], bucket: str, key: str) -> Admitted:
     """Everybody is let in, without a name."""
-    return Caller()
+    return Admitted()
 
 
 R_co = TypeVar("R_co", bound=Asked, covariant=True)
@@ -79,7 +112,9 @@ class Call(Generic[R_co]):
         request_id: 24 hexadecimal characters.
         bucket: The bucket that is asked about, as it was when the call began.
         rules: What was decided for it then.
-        may: Refuses what the caller may not do with another bucket and key.
+        operation: Name of what is asked.
+        may: Refuses what the caller may not do: with a second object, or with one whose key the head does not
+            say, or whose access list may have changed since the head was judged.
         admit: Says who signed a form, and refuses what that caller may not do with its bucket and key.
     """
 
@@ -91,8 +126,9 @@ class Call(Generic[R_co]):
     request_id: str
     bucket: BucketRecord | None = None
     rules: Rules = NO_RULES
-    may: Callable[[str, str, str, str | None], None] = _anything
-    admit: Callable[[Mapping[str, str], str, str], Caller] = _anybody
+    operation: str = ""
+    may: May = _anything
+    admit: Callable[[Mapping[str, str], str, str], Admitted] = _anybody
 
     @property
     def owner(self) -> str:
@@ -114,15 +150,18 @@ class Reply:
         headers: Beside those of the result, by lower-case name.
         body: Instead of the result's document.
         bytes_per_s: Speed limit for the body.
-        chunked: True if the body, which is bytes then, is sent without its length.
+        chunked: True if the body, which is no object's then, is sent without its length.
+        later: Gives what is answered instead, once others have been waited for. Called when nothing of the
+            store is held any more, and on a thread that nobody needs who asks the store.
     """
 
     result: Result
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | ObjectBody | None = None
+    body: bytes | ObjectBody | StreamedBody | None = None
     bytes_per_s: float | None = None
     chunked: bool = False
+    later: Callable[[], Reply] | None = None
 
 
 Handler = Callable[[Call[Any]], Result | Reply]

@@ -11,16 +11,17 @@ import base64
 import binascii
 import json
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from penstock.errors import ServiceError
 from penstock.protocol import percent
 from penstock.protocol.error_table import fault
-from penstock.protocol.limits import MAX_CALLBACK_BYTES, MAX_CALLBACK_URLS
-from penstock.server.call import Call
+from penstock.protocol.limits import CALLBACK_TIMEOUT_S, MAX_CALLBACK_BYTES, MAX_CALLBACK_URLS
+from penstock.server.call import Call, Reply
 from penstock.server.store.records import ObjectRecord
 
 _FORM = "application/x-www-form-urlencoded"
@@ -72,7 +73,7 @@ def read(callback: str | None, variables: str | None) -> Callback | None:
     if content_type not in (_FORM, _JSON):
         raise _refused("callback", f"callbackBodyType must be {_FORM} or {_JSON}")
     return Callback(
-        tuple(url if "://" in url else f"http://{url}" for url in urls),
+        tuple(_url(url) for url in urls),
         str(asked.get("callbackHost", "")),
         body,
         content_type,
@@ -81,18 +82,43 @@ def read(callback: str | None, variables: str | None) -> Callback | None:
     )
 
 
-def carry_out(callback: Callback, call: Call[Any], record: ObjectRecord) -> bytes:
+def answered_by(callback: Callback, call: Call[Any], record: ObjectRecord, reply: Reply) -> Reply:
+    """
+    The reply to a call that has stored an object: that of the server that is posted to, once it answers.
+
+    The time in which it must answer begins now, however long the posting has to wait for its turn.
+
+    Args:
+        callback: What is posted.
+        call: What has stored the object.
+        record: The object.
+        reply: What would be answered without a callback.
+    """
+    deadline_s = time.monotonic() + CALLBACK_TIMEOUT_S
+
+    def later() -> Reply:
+        answer = _carry_out(callback, call, record, deadline_s)
+        headers = {**reply.headers, "content-type": "application/json"}
+        return replace(reply, headers=headers, body=answer, later=None)
+
+    return replace(reply, later=later)
+
+
+def _carry_out(callback: Callback, call: Call[Any], record: ObjectRecord, deadline_s: float) -> bytes:
     """
     Post, and give the answer that the uploader gets.
 
     Raises:
-        ServiceError: CallbackFailed (203): no answer, another status than 200, or not JSON.
+        ServiceError: CallbackFailed (203): no answer in time, another status than 200, or not JSON.
     """
     if call.service.post is None:
         raise _failed("Callbacks are switched off on this server.")
     body = _filled_in(callback, _facts(call, record)).encode()
-    why = ""
+    why = "Error status : -1. There was no time left to post."
     for url in callback.urls:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            break
         headers = {
             "Content-Type": callback.content_type,
             "User-Agent": "aliyun-oss-callback",
@@ -101,7 +127,7 @@ def carry_out(callback: Callback, call: Call[Any], record: ObjectRecord) -> byte
             "x-oss-request-id": call.request_id,
         }
         try:
-            status, answer = call.service.post(url, headers, body)
+            status, answer = call.service.post(url, headers, body, left_s)
         except (OSError, ValueError) as error:
             why = f"Error status : -1. {type(error).__name__} from {url}"
             continue
@@ -152,11 +178,22 @@ def _decode(name: str, text: str) -> dict[str, Any]:
         raise _refused(name, f"it is longer than {MAX_CALLBACK_BYTES} bytes")
     try:
         decoded = json.loads(base64.b64decode(text, validate=True))
+        # Half a surrogate pair can be written as JSON, but not be sent.
+        json.dumps(decoded, ensure_ascii=False).encode()
     except (binascii.Error, ValueError, RecursionError):
         raise _refused(name, "it is not JSON in base64") from None
     if not isinstance(decoded, dict):
         raise _refused(name, "it is not a JSON object")
     return decoded
+
+
+def _url(text: str) -> str:
+    url = text if "://" in text else f"http://{text}"
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise _refused("callback", "callbackUrl is not a URL") from None
+    return url
 
 
 def _refused(name: str, why: str) -> ServiceError:

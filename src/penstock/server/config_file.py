@@ -43,7 +43,7 @@ from penstock.errors import InvalidInput, ServiceError
 from penstock.server.guard.accounts import User
 from penstock.server.guard.policy import read_policy
 from penstock.server.http.bounds import Limits, Patience
-from penstock.server.settings import DEFAULT_BASE_HOSTS, MOST_PROCESSES, ServerSettings
+from penstock.server.settings import DEFAULT_BASE_HOSTS, ServerSettings, check_settings
 
 _TOP: Final[Mapping[str, type | tuple[type, ...]]] = {
     "directory": str,
@@ -103,18 +103,14 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> ServerSettings:
     folder = path.parent
     if "directory" not in given:
         raise _wrong(path, "directory is missing")
+    if not given["directory"]:
+        raise _wrong(path, "directory is empty")
     settings = ServerSettings(
         directory=folder / given["directory"],
-        users=dict(_user(one, folder, environment, path) for one in given.get("users", [])),
+        users=_users(given.get("users", []), folder, environment, path),
     )
     if not settings.users:
         raise _wrong(path, "there is no user", "Add [[users]] with access_key_id and secret_file.")
-    if given.get("durability", "strict") not in ("strict", "relaxed", "none"):
-        raise _wrong(path, "durability is strict, relaxed or none")
-    if not 0 <= given.get("port", 0) <= 65535:
-        raise _wrong(path, "port is 0 to 65535")
-    if not 1 <= given.get("processes", 1) <= MOST_PROCESSES:
-        raise _wrong(path, f"processes is 1 to {MOST_PROCESSES}")
     changes: dict[str, Any] = {
         name: given[name]
         for name in (
@@ -135,7 +131,10 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> ServerSettings:
         if name in given
     }
     if "base_hosts" in given:
-        changes["base_hosts"] = (*DEFAULT_BASE_HOSTS, *map(str, given["base_hosts"]))
+        hosts = given["base_hosts"]
+        if not all(isinstance(host, str) for host in hosts):
+            raise _wrong(path, f"base_hosts are names of hosts, not {hosts!r}")
+        changes["base_hosts"] = (*DEFAULT_BASE_HOSTS, *hosts)
     if "tls" in given:
         tls = _table(given["tls"], _TLS, f"{path}, [tls]")
         if len(tls) != len(_TLS):
@@ -143,17 +142,30 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> ServerSettings:
         changes["tls"] = (folder / tls["certificate"], folder / tls["key"])
     if "metrics" in given:
         metrics = _table(given["metrics"], _METRICS, f"{path}, [metrics]")
-        changes["metrics"] = (metrics.get("host", "127.0.0.1"), metrics.get("port", 9001))
-    return replace(settings, **changes, **_limits(given.get("limits", {}), path))
+        changes["metrics"] = (metrics.get("host") or "127.0.0.1", metrics.get("port", 9001))
+    settings = replace(settings, **changes, **_limits(given.get("limits", {}), path))
+    try:
+        check_settings(settings)
+    except InvalidInput as error:
+        raise _wrong(path, error.message, error.advice) from error
+    return settings
 
 
 def _limits(given: Any, path: Path) -> dict[str, Any]:
     table = _table(given, _LIMITS, f"{path}, [limits]")
-    if any(value <= 0 for value in table.values()):
-        raise _wrong(path, "a limit is above 0")
     counts = {name: table[name] for name in ("connections", "requests") if name in table}
     waits = {name: value for name, value in table.items() if name not in counts}
     return {"limits": Limits(**counts), "patience": Patience(**waits)}
+
+
+def _users(given: Any, folder: Path, environment: Mapping[str, str], path: Path) -> dict[str, User]:
+    users: dict[str, User] = {}
+    for one in given:
+        access_key_id, user = _user(one, folder, environment, path)
+        if access_key_id in users:
+            raise _wrong(path, f"there are two users {access_key_id}")
+        users[access_key_id] = user
+    return users
 
 
 def _user(given: Any, folder: Path, environment: Mapping[str, str], path: Path) -> tuple[str, User]:

@@ -26,6 +26,7 @@ from penstock.server.http.response import Response
 from penstock.server.http.sender import Sender
 from penstock.server.http.stream import Stream, StreamLost, StreamStalled
 from penstock.server.http.traffic import Pace
+from penstock.server.http.waiting import Waiting
 from penstock.server.http.wire import body_bytes
 from penstock.server.http.workers import Workers
 from penstock.server.interceptor import ConnectionCut, Interceptor, Seen
@@ -50,16 +51,20 @@ class Shared:
     What the connections of one listener share.
 
     Attributes:
+        workers: Where the store is asked.
+        waiters: Where others are waited for, so that this takes no worker from those who ask the store.
         stopping: True once no further request is begun on any connection.
         spare: Large buffers that are not in use.
         started: Requests so far.
         limits: How much is taken on at once.
         metrics: What is counted.
         strict_framing: Whether a length beside chunks is refused.
+        waiting: Connections of which the server wants something before it does anything.
     """
 
     app: App
     workers: Workers
+    waiters: Workers
     patience: Patience
     interceptor: Interceptor | None
     spare: list[bytearray]
@@ -68,6 +73,7 @@ class Shared:
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     strict_framing: bool = False
+    waiting: Waiting = field(default_factory=Waiting)
 
     def large_buffer(self) -> bytearray:
         return self.spare.pop() if self.spare else bytearray(LARGE_BUFFER_BYTES)
@@ -91,6 +97,7 @@ class Connection:
         self._sender = Sender(stream, shared.workers, self._patience.body_s, secure=self._secure)
         self._response: Response | None = None
         self._received = 0
+        self._in_flight = False
         self.idle = True
 
     async def serve(self) -> None:
@@ -116,7 +123,12 @@ class Connection:
             logger.exception("the connection from %s failed", self._peer)
             self._stream.abort()
         finally:
+            self._shared.waiting.over(self.end)
             self._stream.close()
+
+    def end(self) -> None:
+        """Ends the connection, whatever it waits for."""
+        self._stream.close()
 
     def end_if_idle(self) -> None:
         """Ends the connection unless it is in the middle of a request."""
@@ -129,6 +141,7 @@ class Connection:
         stream = self._stream
         searched = skipped = 0
         deadline = 0.0
+        self._shared.waiting.begin(self.end, self._loop.time())
         while True:
             empty = self._skip_empty_lines()
             searched, skipped = max(0, searched - empty), skipped + empty
@@ -137,11 +150,13 @@ class Connection:
             at = stream.find(END, max(0, searched - 3))
             if at >= 0:
                 return read_head(stream.take(at + len(END)), strict_framing=self._shared.strict_framing)
+            self._check_line_ends(max(0, searched - 2))
             searched = stream.available
             if searched >= MAX_HEAD_BYTES:
                 raise HeadInvalid(f"a head of more than {MAX_HEAD_BYTES} bytes")
             if searched and not deadline:
                 self.idle = False
+                self._shared.waiting.begin(self.end, self._loop.time())
                 deadline = self._loop.time() + self._patience.head_s
             timeout_s = deadline - self._loop.time() if deadline else self._patience.idle_s
             try:
@@ -149,6 +164,12 @@ class Connection:
                     return None
             except StreamStalled:
                 return None
+
+    def _check_line_ends(self, start: int) -> None:
+        """Refuses a head that others would take for ended here, and that would never end otherwise."""
+        # Where all lines end in CR LF, the end would have been found before.
+        if any(self._stream.find(end, start) >= 0 for end in (b"\n\n", b"\n\r\n", b"\r\r")):
+            raise HeadInvalid("a head with lines that do not end in CR LF")
 
     def _skip_empty_lines(self) -> int:
         """Passes over what some clients send after a body; gives how many bytes that was."""
@@ -165,7 +186,6 @@ class Connection:
         """Answers one request, counts and logs it; False if the connection ends with it."""
         shared = self._shared
         shared.started += 1
-        metrics = shared.metrics
         began = self._loop.time()
         self._response, self._received = None, 0
         request = Request(
@@ -179,13 +199,27 @@ class Connection:
             secure=self._secure,
             takes_chunks=head.takes_chunks,
         )
-        metrics.in_flight += 1
         try:
             return await self._answer(head, request)
         finally:
-            metrics.in_flight -= 1
+            self._end_flight()
             if self._response is not None:
                 self._note(request, self._response, self._loop.time() - began)
+
+    def _begin_flight(self) -> bool:
+        """From here on the request costs more than its connection; False if too many are under way."""
+        shared = self._shared
+        shared.waiting.over(self.end)
+        self._in_flight = shared.metrics.in_flight < shared.limits.requests
+        shared.metrics.in_flight += self._in_flight
+        return self._in_flight
+
+    def _end_flight(self) -> None:
+        self._shared.metrics.in_flight -= self._in_flight
+        self._in_flight = False
+
+    def _busy(self, method: str) -> Response:
+        return self._shared.app.refuse(fault("ServiceUnavailable"), method)
 
     def _note(self, request: Request, response: Response, seconds: float) -> None:
         sent = body_bytes(response) if request.method != "HEAD" else 0
@@ -204,9 +238,6 @@ class Connection:
 
     async def _answer(self, head: Head, request: Request) -> bool:
         shared = self._shared
-        if shared.metrics.in_flight > shared.limits.requests:
-            await self._give_up(shared.app.refuse(fault("ServiceUnavailable"), head.method))
-            return False
         seen = Seen(request, shared.started) if shared.interceptor is not None else None
         if seen is not None and shared.interceptor is not None:
             bent = await shared.interceptor.on_head(seen)
@@ -233,10 +264,18 @@ class Connection:
         return keep_alive
 
     async def _handle(self, request: Request, body: bytes | bytearray, seen: Seen | None) -> Response:
+        if not self._begin_flight():
+            return self._busy(request.method)
         response = await self._intercept_store(seen)
         if response is None:
-            response = await self._shared.workers.run(self._shared.app.handle, request, body)
+            exchange = await self._shared.workers.run(self._shared.app.carry_out, request, body)
+            response = await self._answer_of(exchange)
         return await self._intercept_response(seen, response)
+
+    async def _answer_of(self, exchange: Exchange) -> Response:
+        if exchange.response is not None:
+            return exchange.response
+        return await self._shared.waiters.run(exchange.wait)
 
     async def _gather(self, head: Head, reader: BodyReader, seen: Seen | None) -> bytes | bytearray | None:
         """The body, if it is small and comes whole; else as much as was taken, or None if nothing was."""
@@ -294,6 +333,8 @@ class Connection:
         try:
             if exchange.response is not None:
                 return await self._intercept_response(seen, exchange.response)
+            if not self._begin_flight():
+                return self._busy(request.method)
             if head.expects_continue and not reader.done and not self._stream.available:
                 self._stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             early = await self._pump(exchange, reader, begun, seen)
@@ -301,7 +342,8 @@ class Connection:
                 return early
             response = await self._intercept_store(seen)
             if response is None:
-                response = await self._shared.workers.run(exchange.finish)
+                await self._shared.workers.run(exchange.finish)
+                response = await self._answer_of(exchange)
             return await self._intercept_response(seen, response)
         finally:
             self._shared.give_back(self._stream.release())
@@ -373,6 +415,7 @@ class Connection:
         """Answers a request that may still be coming, and ends the connection so that the answer arrives."""
         stream = self._stream
         await self._send(response, keep_alive=False)
+        self._end_flight()
         stream.end_writing()
         # To close while the other side still sends would reset the connection, and the answer be lost.
         deadline = self._loop.time() + self._patience.linger_s

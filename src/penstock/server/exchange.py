@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from penstock.errors import ServiceError, StoreError
 from penstock.protocol.binding import ParameterUnreadable
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Result
 from penstock.protocol.operations.publishing import Website
-from penstock.protocol.xml import MAX_DOCUMENT_BYTES, XmlUnreadable
+from penstock.protocol.xml import XmlUnreadable
 from penstock.server import refusals
 from penstock.server.answers import base_headers, error_response
 from penstock.server.call import Call, Reply, Service
@@ -23,7 +24,7 @@ from penstock.server.guard.accounts import Caller
 from penstock.server.handlers import BODY_HANDLERS, HANDLERS
 from penstock.server.handlers.worm import retained
 from penstock.server.http.request import Request
-from penstock.server.http.response import About, Response
+from penstock.server.http.response import About, Response, StreamedBody
 from penstock.server.http.traffic import bytes_per_s
 from penstock.server.store.faults import StoreFault
 from penstock.server.store.interface import StagedBlob
@@ -32,6 +33,14 @@ from penstock.server.website import page_instead
 logger = logging.getLogger("penstock.server")
 
 Buffer = bytes | bytearray | memoryview
+
+MAX_FORM_BYTES = 64 * 1024
+"""Of a form that says what is asked; what browsers upload comes by another way."""
+
+
+_LARGE_BYTES: Final = 64 * 1024
+_LARGE_DOCUMENTS: Final = threading.BoundedSemaphore(2)
+"""Held while one of them is read."""
 
 
 class Exchange:
@@ -70,6 +79,8 @@ class Exchange:
         self._left = 0
         self._unwrap: Callable[[Buffer], bytes] | None = None
         self._store: Callable[[StagedBlob], Result | Reply] | None = None
+        self._of_form: Callable[[bytes], Response] | None = None
+        self._later: Callable[[], Reply] | None = None
         self._in_hand = threading.RLock()
         self._closed = False
 
@@ -77,6 +88,7 @@ class Exchange:
         """Makes ready for the body that this operation takes."""
         self.operation, self._call = operation, call
         if operation.body != "stream":
+            self._check_document(operation, self.request.body_bytes or 0)
             return
         acceptance = BODY_HANDLERS[operation.request].accept(call)
         self._release = acceptance.release
@@ -88,21 +100,36 @@ class Exchange:
         self.bytes_per_s = bytes_per_s(getattr(call.asked, "traffic_limit", None))
         self._staged = call.store.stage(announced)
 
+    def begin_form(self, answer: Callable[[bytes], Response]) -> None:
+        """Makes ready for a form of a few fields, which alone says what is asked."""
+        self._of_form = answer
+
     def receive(self, pieces: Sequence[Buffer]) -> None:
         """Takes the next bytes of the body; they may change after this returns."""
         with self._in_hand:
             if self.response is None and not self._closed:
                 self.guard(lambda: self._take(pieces))
 
-    def finish(self) -> Response:
-        """All of the body has come: does what was asked, and answers."""
+    def finish(self) -> Response | None:
+        """All of the body has come: does what was asked, and answers; None if that takes `wait`."""
         with self._in_hand:
             if self._closed and self.response is None:
                 return self.cut_short(stalled=False)
             if self.response is None:
-                self.guard(lambda: self._answer(self._carry_out()))
-            assert self.response is not None
+                self.guard(self._conclude)
             return self.response
+
+    def wait(self) -> Response:
+        """
+        Waits for others on whom the answer depends, once all is done, and answers.
+
+        This may take long, and needs nothing of the store.
+        """
+        later = self._later
+        if self.response is None and later is not None:
+            self.guard(lambda: self._answer(later()))
+        assert self.response is not None
+        return self.response
 
     def close(self) -> None:
         """Forgets what was received and did not become anything; may be called again."""
@@ -167,13 +194,30 @@ class Exchange:
         """What is asked, read from the message."""
         return operation.request_from_wire(self.query, self.headers, body, **self.path)
 
+    def _conclude(self) -> None:
+        if self._of_form is not None:
+            self.response = self._of_form(bytes(self._document))
+            return
+        reply = self._carry_out()
+        self._later = reply.later
+        if self._later is None:
+            self._answer(reply)
+
+    def _take_form(self, pieces: Sequence[Buffer]) -> None:
+        for piece in pieces:
+            self._document += piece
+        if len(self._document) > MAX_FORM_BYTES:
+            raise fault("EntityTooLarge", MaxSizeAllowed=MAX_FORM_BYTES)
+
     def _take(self, pieces: Sequence[Buffer]) -> None:
+        if self._of_form is not None:
+            self._take_form(pieces)
+            return
         assert self.operation is not None
         has_document = self.operation.body in ("xml", "text")
         size = sum(len(piece) for piece in pieces)
         if self._staged is None:
-            if has_document and len(self._document) + size > MAX_DOCUMENT_BYTES:
-                raise fault("MalformedXML", ErrorDetail=f"The body has more than {MAX_DOCUMENT_BYTES} bytes")
+            self._check_document(self.operation, len(self._document) + size)
             # A body that the call has no use for is taken and left aside.
             if has_document:
                 for piece in pieces:
@@ -187,6 +231,11 @@ class Exchange:
             raise fault("EntityTooLarge")
         for piece in pieces:
             self._staged.write(piece)
+
+    def _check_document(self, operation: Operation, size: int) -> None:
+        most = operation.max_document_bytes
+        if operation.body in ("xml", "text") and size > most:
+            raise fault("MalformedXML", ErrorDetail=f"The body has more than {most} bytes")
 
     def _carry_out(self) -> Reply:
         operation, call = self.operation, self._call
@@ -217,7 +266,9 @@ class Exchange:
             raise fault("InvalidDigest")
         if given is None and operation.needs_content_md5:
             raise fault("MissingArgument", ArgumentName="Content-MD5")
-        asked = self.decode(operation, body or None)
+        # A tree takes many times the bytes of its document, and most of the work keeps all threads waiting.
+        with _LARGE_DOCUMENTS if len(body) > _LARGE_BYTES else contextlib.nullcontext():
+            asked = self.decode(operation, body or None)
         return replace(call, asked=asked)
 
     def _answer(self, reply: Reply) -> None:
@@ -233,6 +284,8 @@ class Exchange:
             reply.status or self.operation.status,
             headers,
             body,
+            # To those who know no chunks, the end of the connection says where such a body ends.
+            close=isinstance(body, StreamedBody) and not reply.chunked,
             bytes_per_s=reply.bytes_per_s,
             chunked=reply.chunked,
             about=self._about(),
@@ -257,7 +310,7 @@ class Exchange:
             self.path["bucket"],
             self.path.get("key", ""),
             error=error,
-            headers=self.request.headers,
+            request=self.request,
             base=self._base_headers(),
         )
         return replace(page, about=response.about) if page is not None else response

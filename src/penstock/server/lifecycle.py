@@ -7,7 +7,6 @@ Carries out the lifecycle rules of buckets: what has grown old goes, or changes 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,11 +17,18 @@ import msgspec
 from penstock.errors import StoreError
 from penstock.protocol.operations.retention import Lifecycle, LifecycleRule
 from penstock.server.call import Service
+from penstock.server.chore import Chore
 from penstock.server.guard.rules import read_document
 from penstock.server.handlers.lifecycle_rules import WARMTH
 from penstock.server.handlers.restoring import forgotten
 from penstock.server.handlers.worm import in_force
-from penstock.server.store.faults import BucketMissing, ConfigMissing, KeyMissing
+from penstock.server.store.faults import (
+    BucketMissing,
+    ConfigMissing,
+    KeyMissing,
+    VersionIsMarker,
+    VersionMissing,
+)
 from penstock.server.store.interface import Store
 from penstock.server.store.records import Attributes, ObjectRecord
 
@@ -52,17 +58,24 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LifecycleReport:
-    """How much was done, over all buckets."""
+    """
+    How much was done, over all buckets.
+
+    Attributes:
+        failed_buckets: In how many something went wrong; the log says what.
+    """
 
     expired: int = 0
     moved: int = 0
     aborted_uploads: int = 0
+    failed_buckets: int = 0
 
     def __add__(self, other: LifecycleReport) -> LifecycleReport:
         return LifecycleReport(
             self.expired + other.expired,
             self.moved + other.moved,
             self.aborted_uploads + other.aborted_uploads,
+            self.failed_buckets + other.failed_buckets,
         )
 
 
@@ -99,7 +112,8 @@ def _steps(rule: LifecycleRule, now_ms: int) -> Iterator[Step]:
         if before_ms is not None:
             yield Step("expire", before_ms, prefix, tags)
     if rule.noncurrent_expiration is not None and rule.noncurrent_expiration.days is not None:
-        yield Step("expire-versions", now_ms - rule.noncurrent_expiration.days * _DAY_MS, prefix, tags)
+        before_ms = _days_ago(rule.noncurrent_expiration.days, now_ms)
+        yield Step("expire-versions", before_ms, prefix, tags)
     if rule.abort is not None:
         before_ms = _before(rule.abort.days, rule.abort.created_before, now_ms)
         if before_ms is not None:
@@ -113,37 +127,61 @@ def _steps(rule: LifecycleRule, now_ms: int) -> Iterator[Step]:
 def _before(days: int | None, date: datetime | None, now_ms: int) -> int | None:
     """The moment before which things are old; None while the date is yet to come."""
     if days is not None:
-        return now_ms - days * _DAY_MS
+        return _days_ago(days, now_ms)
     if date is None:
         return None
     date_ms = int(date.timestamp() * 1000)
     return date_ms if date_ms <= now_ms else None
 
 
+def _days_ago(days: int, now_ms: int) -> int:
+    # Nothing is older than that, and what was put before days had a limit may be beyond all numbers.
+    return max(0, now_ms - days * _DAY_MS)
+
+
 def run_lifecycle(service: Service, bucket: str | None = None) -> LifecycleReport:
     """
     Do what the rules ask for now, in one bucket or in all.
 
+    What goes wrong in one of all buckets is logged and counted, and the others have their turn.
+
     Raises:
-        StoreError: The disk failed.
+        StoreError: The disk failed before anything was begun, or in the one bucket.
     """
+    if bucket is not None:
+        return _in_bucket(service, bucket)
+    total = LifecycleReport()
+    for name in _buckets(service.store):
+        try:
+            total += _in_bucket(service, name)
+        except StoreError as error:
+            logger.error("lifecycle of %s: %s", name, error.message)
+            total += LifecycleReport(failed_buckets=1)
+        except Exception:
+            # The wall of a bucket: what one owner has put must not end the rules of all others.
+            logger.exception("lifecycle of %s failed", name)
+            total += LifecycleReport(failed_buckets=1)
+    return total
+
+
+def _in_bucket(service: Service, name: str) -> LifecycleReport:
     store = service.store
     total = LifecycleReport()
-    for name in [bucket] if bucket is not None else _buckets(store):
-        try:
-            rules = read_document(Lifecycle, store.get_config(name, "lifecycle"))
-            held = service.rules.of(store.head_bucket(name))
-            worm = held.worm
-            now_ms = int(service.clock() * 1000)
-            holds = worm is not None and in_force(worm, service.clock())
-            kept_since_ms = now_ms - worm.days * _DAY_MS if worm is not None and holds else None
-            for step in steps_of(rules, now_ms, kept_since_ms=kept_since_ms):
-                # Where single versions may be retained, none goes by its age alone.
-                if step.deed == "expire-versions" and held.object_worm is not None:
-                    continue
-                total += _carry_out(store, name, step)
-        except (ConfigMissing, BucketMissing):
-            continue
+    try:
+        rules = read_document(Lifecycle, store.get_config(name, "lifecycle"))
+        held = service.rules.of(store.head_bucket(name))
+        worm = held.worm
+        now_ms = int(service.clock() * 1000)
+        holds = worm is not None and in_force(worm, service.clock())
+        kept_since_ms = now_ms - worm.days * _DAY_MS if worm is not None and holds else None
+        for step in steps_of(rules, now_ms, kept_since_ms=kept_since_ms):
+            # Where single versions may be retained, none goes by its age alone.
+            if step.deed == "expire-versions" and held.object_worm is not None:
+                continue
+            total += _carry_out(store, name, step)
+    except (ConfigMissing, BucketMissing):
+        # The rules, or all of it, were removed meanwhile.
+        pass
     return total
 
 
@@ -203,14 +241,15 @@ def _move_one(store: Store, record: ObjectRecord, step: Step) -> bool:
 
     try:
         store.update_object(record.bucket, record.key, change, record.version_id)
-    except KeyMissing:
+    except (KeyMissing, VersionMissing, VersionIsMarker):
+        # It was deleted meanwhile.
         return False
     return changed
 
 
-class Schedule:
+class Schedule(Chore):
     """
-    Runs the rules of all buckets from time to time, on a thread of its own.
+    Runs the rules of all buckets at once, and then from time to time.
 
     Args:
         service: The server.
@@ -218,27 +257,10 @@ class Schedule:
     """
 
     def __init__(self, service: Service, every_s: float) -> None:
+        super().__init__("lifecycle", self._carry_out, first_s=0, every_s=every_s)
         self._service = service
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="penstock-lifecycle", daemon=True)
 
-    def start(self) -> None:
-        """Begins; the first run is at once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends after the run that is under way."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                report = run_lifecycle(self._service)
-                if report != LifecycleReport():
-                    logger.info("lifecycle: %s", report)
-            except StoreError as error:
-                logger.error("lifecycle: %s", error.message)
-            if self._stopping.wait(self._every_s):
-                return
+    def _carry_out(self) -> None:
+        report = run_lifecycle(self._service)
+        if report != LifecycleReport():
+            logger.info("lifecycle: %s", report)

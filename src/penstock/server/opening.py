@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import logging.handlers
 import os
 import ssl
 import sys
@@ -14,10 +13,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from penstock.errors import InvalidInput
-from penstock.server import access_log, postman
+from penstock.server import access_log, descriptors
 from penstock.server.app import App
 from penstock.server.arriving import Arriving
 from penstock.server.call import Service
+from penstock.server.chore import Chore
 from penstock.server.guard.gate import Gate
 from penstock.server.guard.keys import check_keys
 from penstock.server.guard.sts import Tokens
@@ -26,6 +26,7 @@ from penstock.server.lifecycle import Schedule
 from penstock.server.listen import Listener
 from penstock.server.metrics import Metrics
 from penstock.server.place import TELL_EVERY_S, Place
+from penstock.server.postman import Postman
 from penstock.server.settings import ServerSettings
 from penstock.server.store import LocalStore
 from penstock.server.sweeper import Sweeper
@@ -56,6 +57,8 @@ def open_server(settings: ServerSettings, place: Place | None = None) -> Iterato
         stack.callback(arriving.close)
         in_turn = InTurn(place.folder / "turn" if place is not None else None)
         stack.callback(in_turn.close)
+        postman = Postman()
+        stack.callback(postman.close)
         service = Service(
             store=store,
             region=settings.region,
@@ -75,15 +78,19 @@ def open_server(settings: ServerSettings, place: Place | None = None) -> Iterato
             owner=settings.account,
         )
         app = App(service, gate, settings.base_hosts, strict_addressing=settings.strict_addressing)
-        run = functools.partial(_run, settings, place, service, app, tls, listeners)
+        chores: list[Chore] = []
         if place is None or place.first:
-            sweeper = Sweeper(store)
-            sweeper.start()
-            stack.callback(sweeper.stop)
+            chores.append(Sweeper(store))
             if settings.lifecycle_every_s:
-                schedule = Schedule(service, settings.lifecycle_every_s)
-                schedule.start()
-                stack.callback(schedule.stop)
+                chores.append(Schedule(service, settings.lifecycle_every_s))
+        for chore in chores:
+            chore.start()
+            stack.callback(chore.stop)
+
+        def ended() -> list[str]:
+            return [*store.ended_threads(), *(chore.name for chore in chores if not chore.alive)]
+
+        run = functools.partial(_run, settings, place, service, app, tls, listeners, ended)
         try:
             yield service, run
         finally:
@@ -98,6 +105,7 @@ async def _run(
     app: App,
     tls: ssl.SSLContext | None,
     listeners: list[Listener],
+    ended: Callable[[], list[str]],
     ready: Ready,
     drain_s: Callable[[], float],
 ) -> None:
@@ -108,7 +116,7 @@ async def _run(
         tls=tls,
         patience=settings.patience,
         interceptor=settings.interceptor,
-        limits=settings.limits,
+        limits=descriptors.within(settings.limits, descriptors.open_files()),
         metrics=metrics,
         threads=settings.threads,
         strict_framing=settings.strict_framing,
@@ -117,12 +125,14 @@ async def _run(
     host, port = await listener.start(
         settings.host, settings.port, place.listening if place is not None else ()
     )
-    watch = Watch(service, metrics, listener.workers, place)
-    watched = ""
-    if settings.metrics is not None and (place is None or place.first):
-        watched = await watch.start(*settings.metrics, place.watching if place is not None else ())
-    telling = asyncio.create_task(_tell(place, metrics)) if place is not None else None
+    watch = Watch(service, metrics, listener.workers, ended, place)
+    telling = None
     try:
+        watched = ""
+        if settings.metrics is not None and (place is None or place.first):
+            watched = await watch.start(*settings.metrics, place.watching if place is not None else ())
+        if place is not None:
+            telling = asyncio.create_task(_tell(place, metrics, ended))
         ready(endpoint_of(settings, host, port), watched, stop)
         await stop.wait()
     finally:
@@ -133,8 +143,9 @@ async def _run(
             place.tell(metrics.counts())
 
 
-async def _tell(place: Place, metrics: Metrics) -> None:
-    while True:
+async def _tell(place: Place, metrics: Metrics, ended: Callable[[], list[str]]) -> None:
+    # A process of which a part has ended falls silent, so that it shows in the health of the whole.
+    while not ended():
         place.tell(metrics.counts())
         await asyncio.sleep(TELL_EVERY_S)
 
@@ -145,7 +156,7 @@ def _access_log(target: str) -> Iterator[None]:
     handler: logging.Handler = logging.StreamHandler(sys.stdout)
     if target != "-":
         try:
-            handler = logging.handlers.WatchedFileHandler(target, encoding="utf-8")
+            handler = access_log.LogFile(target)
         except OSError as error:
             raise InvalidInput(f"Writing the access log {target}: {error.strerror or error}") from error
     handler.setFormatter(logging.Formatter("%(message)s"))

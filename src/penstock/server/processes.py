@@ -26,7 +26,7 @@ from typing import Final, NoReturn
 
 from penstock.errors import InvalidInput, PenstockError, StoreError
 from penstock.server.guard.keys import check_keys
-from penstock.server.listen import BACKLOG, cannot_listen
+from penstock.server.listen import listen_on
 from penstock.server.opening import Run, endpoint_of, open_server, tls_context
 from penstock.server.place import Place
 from penstock.server.settings import ServerSettings
@@ -88,7 +88,7 @@ def serve_together(
     drain_s: float,
 ) -> None:
     """
-    Serve with ``settings.processes`` processes until SIGTERM or SIGINT; a second one cuts what is under way.
+    Serve with ``settings.processes`` processes until one of `stop_signals`; a second one cuts what runs.
 
     Must be called on the main thread, and no other thread may run. Arguments and errors are those of
     `penstock.server.serve.serve_forever`.
@@ -120,24 +120,10 @@ def serve_together(
         keeper.keep(lambda: on_ready(endpoint_of(settings, host, port)), on_stopping)
 
 
-def listen_on(host: str, port: int) -> tuple[socket.socket, ...]:
-    """
-    Sockets that listen on all addresses of a host, on one port.
-
-    Raises:
-        InvalidInput: The address is taken, not of this machine, or not allowed.
-    """
-    made: list[socket.socket] = []
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-            at = (address[0], made[0].getsockname()[1] if made else port, *address[2:])
-            made.append(socket.create_server(at, family=family, backlog=BACKLOG))
-            made[-1].setblocking(False)
-    except OSError as error:
-        _close(made)
-        raise cannot_listen(host, port, error) from error
-    return tuple(made)
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """What asks a server to stop: SIGTERM, SIGINT, and SIGHUP unless it is ignored (``nohup``)."""
+    ask = (signal.SIGTERM, signal.SIGINT)
+    return ask if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*ask, signal.SIGHUP)
 
 
 class Keeper:
@@ -265,8 +251,8 @@ def work(settings: ServerSettings, place: Place, line: socket.socket, drain_s: f
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # These go to the whole group, and it is for the keeper to say what follows from them.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in stop_signals():
+            signal.signal(number, signal.SIG_IGN)
         with open_server(settings, place) as (_, run):
             asyncio.run(_serve(run, line, drain_s))
         code = 0
@@ -321,10 +307,10 @@ def _signals() -> Iterator[tuple[socket.socket, list[int]]]:
     wakened, wake = socket.socketpair()
     wakened.setblocking(False)
     wake.setblocking(False)
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    numbers = (*stop_signals(), signal.SIGCHLD)
     before = [signal.getsignal(number) for number in numbers]
     before_fd = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-    for number in numbers[:2]:
+    for number in numbers[:-1]:
         signal.signal(number, lambda number, _: asked.append(number))
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     try:

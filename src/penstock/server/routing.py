@@ -8,6 +8,7 @@ from typing import get_type_hints
 
 import msgspec
 
+from penstock.errors import ServiceError
 from penstock.protocol.error_table import fault
 from penstock.protocol.marks import Header, Query
 from penstock.protocol.operation import Operation, Scope
@@ -50,7 +51,7 @@ def find_operation(method: str, scope: Scope, query: QueryPairs, headers: Mappin
             continue
         # A parameter that decides what is asked must never be overlooked: DELETE /bucket?policy is not
         # DELETE /bucket.
-        if name in _marks(scope):
+        if {(name, None), (name, value)} & _marks(scope):
             break
         wanted = f"{name}={value[:100]}" if value and name in _NAMED_BY_VALUE else name
         raise fault(
@@ -62,7 +63,12 @@ def find_operation(method: str, scope: Scope, query: QueryPairs, headers: Mappin
     else:
         if operation is not None:
             return operation
-    raise fault("MethodNotAllowed", Method=method, ResourceType=scope.value.title())
+    raise method_not_allowed(method, scope)
+
+
+def method_not_allowed(method: str, scope: Scope) -> ServiceError:
+    """The refusal of a method that nothing of this kind answers to."""
+    return fault("MethodNotAllowed", Method=method, ResourceType=scope.value.title())
 
 
 def refuse_chunks_of_s3(headers: Mapping[str, str]) -> None:
@@ -106,6 +112,6 @@ def _hints(request: type[msgspec.Struct]) -> list[tuple[object, ...]]:
 
 
 @cache
-def _marks(scope: Scope) -> frozenset[str]:
-    """Parameters that decide which operation of this scope is meant."""
-    return frozenset(name for one in OPERATIONS if one.scope is scope for name, _ in one.marks)
+def _marks(scope: Scope) -> frozenset[tuple[str, str | None]]:
+    """Parameters that decide which operation of this scope is meant, with their value where that decides."""
+    return frozenset(mark for one in OPERATIONS if one.scope is scope for mark in one.marks)

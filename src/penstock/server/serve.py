@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable
 
+from penstock.server import descriptors
 from penstock.server.opening import Run, open_server
-from penstock.server.processes import serve_together
+from penstock.server.processes import serve_together, stop_signals
 from penstock.server.settings import DRAIN_S, ServerSettings
 
 
@@ -19,7 +19,11 @@ def serve_forever(
     drain_s: float = DRAIN_S,
 ) -> None:
     """
-    Serve on this thread until SIGTERM or SIGINT; a second one cuts what is still under way.
+    Serve on this thread until SIGTERM, SIGINT or SIGHUP; a second one cuts what is still under way.
+
+    SIGHUP does nothing where it was ignored before (``nohup``).
+
+    The process may have as many files open from now on as the system lets it.
 
     Args:
         settings: What the server is to be.
@@ -44,13 +48,14 @@ def serve_forever(
                     on_stopping()
                 stop.set()
 
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in stop_signals():
                 loop.add_signal_handler(number, asked_to_stop)
             on_ready(endpoint)
 
         with contextlib.suppress(asyncio.CancelledError):
             await run(ready, lambda: drain_s)
 
+    descriptors.warn_if_low(settings.limits, descriptors.raise_limit())
     if settings.processes > 1:
         serve_together(settings, on_ready, on_stopping, drain_s)
         return

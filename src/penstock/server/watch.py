@@ -1,9 +1,9 @@
 """
 The port for those who run a server, apart from that for those who use it.
 
-``GET /-/health`` (200 while the store answers, else 503), ``GET /-/metrics`` (for Prometheus), and
-``POST /-/lifecycle`` (carry out the lifecycle rules now). Nobody is asked who they are: listen where only
-they can reach it.
+``GET /-/health`` (200 while the store answers and no thread of the server has ended by mistake, else 503),
+``GET /-/metrics`` (for Prometheus), and ``POST /-/lifecycle`` (carry out the lifecycle rules now). Nobody is
+asked who they are: listen where only they can reach it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -21,6 +22,8 @@ from penstock.server.http.workers import Workers
 from penstock.server.lifecycle import run_lifecycle
 from penstock.server.metrics import Metrics
 from penstock.server.place import Place
+
+logger = logging.getLogger("penstock.server")
 
 _HEAD_S: Final = 10.0
 _LIMIT_BYTES: Final = 16 * 1024
@@ -38,13 +41,20 @@ class Watch:
         service: The server.
         metrics: What it counts.
         workers: Where the store is asked.
+        ended: Names those threads of the server that have ended, though they should not have.
         place: Of this process among those of the server, for which it answers; None where it is alone.
     """
 
     def __init__(
-        self, service: Service, metrics: Metrics, workers: Workers, place: Place | None = None
+        self,
+        service: Service,
+        metrics: Metrics,
+        workers: Workers,
+        ended: Callable[[], Sequence[str]],
+        place: Place | None = None,
     ) -> None:
         self._place = place
+        self._ended = ended
         self._service = service
         self._metrics = metrics
         self._workers = workers
@@ -89,7 +99,7 @@ class Watch:
             async with asyncio.timeout(_HEAD_S):
                 head = await reader.readuntil(b"\r\n\r\n")
             method, _, rest = head.decode("latin-1").partition(" ")
-            status, kind, text = await self._answer(method, rest.partition(" ")[0])
+            status, kind, text = await self._answer_or_fail(method, rest.partition(" ")[0])
             body = text.encode()
             writer.write(
                 f"HTTP/1.1 {status} {'OK' if status == 200 else 'Error'}\r\nContent-Type: {kind}\r\n"
@@ -107,6 +117,14 @@ class Watch:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
+    async def _answer_or_fail(self, method: str, path: str) -> Answer:
+        try:
+            return await self._answer(method, path)
+        except Exception:
+            # The wall of this port: whoever runs the server must hear that something is wrong.
+            logger.exception("%s %s failed", method, path)
+            return 500, _TEXT, "failed, see the log\n"
+
     async def _answer(self, method: str, path: str) -> Answer:
         known: dict[tuple[str, str], Callable[[], Awaitable[Answer]]] = {
             ("GET", "/-/health"): self._health,
@@ -123,6 +141,8 @@ class Watch:
             await self._workers.run(self._ask_store)
         except StoreError as error:
             return 503, _TEXT, f"{error.message}\n"
+        if ended := self._ended():
+            return 503, _TEXT, f"ended, though it should not have: {', '.join(ended)}; restart the server\n"
         if self._place is not None and (silent := self._place.silent()):
             return 503, _TEXT, f"{silent} of {self._place.count} processes do not answer\n"
         return 200, _TEXT, "ok\n"
@@ -143,8 +163,7 @@ class Watch:
             report = await self._workers.run(run_lifecycle, self._service)
         except StoreError as error:
             return 503, _TEXT, f"{error.message}\n"
-        return (
-            200,
-            _TEXT,
-            f"expired {report.expired}, moved {report.moved}, aborted uploads {report.aborted_uploads}\n",
-        )
+        done = f"expired {report.expired}, moved {report.moved}, aborted uploads {report.aborted_uploads}"
+        if report.failed_buckets:
+            return 500, _TEXT, f"{done}; failed in {report.failed_buckets} buckets, see the log\n"
+        return 200, _TEXT, f"{done}\n"

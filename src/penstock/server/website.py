@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from penstock.errors import ServiceError
 from penstock.protocol import percent
 from penstock.protocol.operations.publishing import RoutingRedirect, RoutingRule, Website
+from penstock.server.http.request import Request
 from penstock.server.http.response import Response
 from penstock.server.store.faults import StoreFault
 from penstock.server.store.interface import Store
@@ -45,7 +46,7 @@ def page_instead(
     key: str,
     *,
     error: ServiceError,
-    headers: Mapping[str, str],
+    request: Request,
     base: Mapping[str, str],
 ) -> Response | None:
     """
@@ -54,15 +55,15 @@ def page_instead(
     Args:
         key: As asked.
         error: What would be answered.
-        headers: Of the request.
+        request: What was asked.
         base: Headers of every answer.
     """
     if error.code not in _NOT_THERE:
         return None
     rules = website.routing.rules if website.routing is not None else ()
     for rule in sorted(rules, key=lambda one: one.number or 0):
-        if _fits(rule, key, error.status, headers) and rule.redirect is not None:
-            location = _location(rule, rule.redirect, key, headers)
+        if _fits(rule, key, error.status, request.headers) and rule.redirect is not None:
+            location = _location(rule, rule.redirect, key, request)
             if location is not None:
                 return Response(rule.redirect.status or 302, {**base, "location": location})
     index = website.index
@@ -111,9 +112,7 @@ def _fits(rule: RoutingRule, key: str, status: int, headers: Mapping[str, str]) 
     return True
 
 
-def _location(
-    rule: RoutingRule, redirect: RoutingRedirect, key: str, headers: Mapping[str, str]
-) -> str | None:
+def _location(rule: RoutingRule, redirect: RoutingRedirect, key: str, request: Request) -> str | None:
     if redirect.redirect_type not in ("External", "AliCDN"):
         return None
     target = key
@@ -121,7 +120,7 @@ def _location(
         target = redirect.key_with.replace("${key}", key)
     elif redirect.key_prefix_with is not None or redirect.replace_prefix:
         prefix = (rule.condition.key_prefix or "") if rule.condition is not None else ""
-        rest = key.removeprefix(prefix) if redirect.replace_prefix else key
-        target = f"{redirect.key_prefix_with or ''}{rest}"
-    host = redirect.host or headers.get("host", "")
-    return f"{redirect.protocol or 'http'}://{host}/{percent.encode(target, keep_slash=True)}"
+        target = f"{redirect.key_prefix_with or ''}{key.removeprefix(prefix)}"
+    host = redirect.host or request.headers.get("host", "")
+    passed = f"?{request.query}" if redirect.pass_query and request.query else ""
+    return f"{redirect.protocol or 'http'}://{host}/{percent.encode(target, keep_slash=True)}{passed}"

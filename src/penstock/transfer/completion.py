@@ -18,6 +18,7 @@ from penstock.errors import (
 from penstock.transfer import commands as do
 from penstock.transfer import events as on
 from penstock.transfer import failures
+from penstock.transfer.hashing import WholeHashing
 from penstock.transfer.job import Beginning, UploadSettings
 from penstock.transfer.journal import Completing, Source, TargetState
 from penstock.transfer.machine import State, StoppableMachine
@@ -54,6 +55,7 @@ class CompletingMachine(StoppableMachine):
         self._resolve_only = resolve_only
         self._rounds: Counter[State] = Counter()
         self._refusal: PenstockError | None = None
+        self._found: TargetState | None = None
 
     @abstractmethod
     def _after_target(
@@ -234,6 +236,8 @@ class CompletingMachine(StoppableMachine):
         if resolution.verdict is Verdict.COMMITTED:
             return self._commit_by_evidence(resolution.target)
         if resolution.verdict is Verdict.LOST:
+            if self._may_be_ours(resolution.target):
+                return self._compare_whole(resolution.target)
             # An unanswered Complete stays in doubt: the object may have been made, and been written over.
             return self._fail_for_good(failures.upload_lost(standing.name))
         standing.complete_in_doubt = False
@@ -247,12 +251,41 @@ class CompletingMachine(StoppableMachine):
             return [*taken_back, *self._fail(error)]
         return [*taken_back, *self._list_parts()]
 
+    def _may_be_ours(self, target: TargetState | None) -> bool:
+        """
+        Whether only the CRC-64 of the source, of which not all is known, can tell.
+
+        An upload that was found by its key bears no token that is known here, and somebody else who had found
+        it too may have been quicker.
+        """
+        proof = self._standing.proof()
+        if self._resolve_only or target is None or target.crc64 is None:
+            return False
+        if proof.ownership_token or proof.crc64 is not None:
+            return False
+        return is_ours(target, msgspec.structs.replace(proof, crc64=target.crc64))
+
+    def _compare_whole(self, target: TargetState | None) -> list[do.Command]:
+        self._found = target
+        known = {number: part.crc64 for number, part in self._ledger.stored.items()}
+        hashing = WholeHashing(self._ledger.plan, known, self.settings.parallel)
+        return self._enter(State.RESOLVING, hashing)
+
+    def _after_whole_hashing(self, hashing: WholeHashing) -> list[do.Command]:
+        standing = self._standing
+        if hashing.error is not None:
+            return self._fail(hashing.error)
+        assert self._found is not None
+        if hashing.crc64 == self._found.crc64:
+            return self._commit_by_evidence(self._found)
+        return self._fail_for_good(failures.upload_lost(standing.name))
+
     def _may_try_again(self, what: State) -> bool:
         self._rounds[what] += 1
         return self._rounds[what] <= MAX_ROUNDS
 
     def _forbid_overwrite(self) -> bool:
-        return self.settings.forbid_overwrite or self._target_was_absent()
+        return self._standing.job.forbid_overwrite or self._target_was_absent()
 
     def _target_was_absent(self) -> bool:
         intent = self._standing.intent
@@ -264,5 +297,5 @@ class CompletingMachine(StoppableMachine):
         )
 
     def _overwrite_refused(self, error: PenstockError) -> PenstockError:
-        was_absent = self._target_was_absent() and not self.settings.forbid_overwrite
+        was_absent = self._target_was_absent() and not self._standing.job.forbid_overwrite
         return failures.target_error(self._standing.name, error, was_absent=was_absent)

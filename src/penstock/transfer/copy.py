@@ -6,7 +6,7 @@ from penstock.errors import SourceChanged
 from penstock.protocol.limits import MAX_PARTS
 from penstock.transfer import commands as do
 from penstock.transfer import failures
-from penstock.transfer.job import Beginning, FromToken, UploadJob, UploadSettings
+from penstock.transfer.job import Beginning, FromJournal, FromToken, UploadJob, UploadSettings
 from penstock.transfer.journal import PartStored, Source
 from penstock.transfer.listing import PartListing
 from penstock.transfer.plan import Plan, part_plan
@@ -52,8 +52,17 @@ class CopyMachine(UploadMachine):
         self, job: UploadJob, settings: UploadSettings | None = None, beginning: Beginning | None = None
     ) -> None:
         super().__init__(job, settings, beginning)
+        self._etag_as_begun = _etag_of(beginning)
         if isinstance(beginning, FromToken) and job.source is not None:
             self._standing.source_in_doubt = beginning.token.source_etag != job.source.etag
+
+    def _begin(self) -> list[do.Command]:
+        now = self._standing.job.source
+        before = self._etag_as_begun
+        # What is said of the copy was taken from the source as it was then.
+        if self._standing.is_unbegun and before and now is not None and now.etag != before:
+            return self._fail(self._source_changed(before, now))
+        return super()._begin()
 
     def _after_listing(self, listing: PartListing) -> list[do.Command]:
         standing = self._standing
@@ -91,7 +100,7 @@ class CopyMachine(UploadMachine):
     @property
     def _etag_before(self) -> str:
         if isinstance(self._beginning, FromToken):
-            return self._beginning.token.source_etag
+            return self._etag_as_begun
         intent = self._standing.intent
         return intent.source.etag if intent is not None and intent.source is not None else ""
 
@@ -99,6 +108,16 @@ class CopyMachine(UploadMachine):
         source = self._standing.job.source
         name = source.path if source is not None else "the source"
         return failures.object_changed(name, before, now.etag if now is not None else "")
+
+
+def _etag_of(beginning: Beginning | None) -> str:
+    """The revision of the source that an earlier run began with; empty if none is known."""
+    match beginning:
+        case FromToken(token=token):
+            return token.source_etag
+        case FromJournal(view=view) if view.intent.source is not None:
+            return view.intent.source.etag
+    return ""
 
 
 def _as_stored(plan: Plan, number: int, size_bytes: int, crc64: int, etag: str) -> PartStored:

@@ -33,6 +33,7 @@ class DownloadStanding(Standing):
         )
         as_begun: Beginning = beginning
         super().__init__(job, as_begun, trust_identity=True)
+        self.is_unbegun = False
         self.initiate_in_doubt = False
         self.complete_in_doubt = False
         self.unsynced: set[int] = set()

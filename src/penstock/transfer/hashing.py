@@ -1,14 +1,16 @@
-"""Comparing stored parts with the local bytes, several at a time."""
+"""Comparing what is stored with the local bytes, several parts at a time."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from penstock.errors import PenstockError, SourceEndedEarly
+from penstock.protocol.crc64 import combine_all
 from penstock.transfer.commands import Command, HashPart
 from penstock.transfer.events import Event, HashPartFailed, PartHashed
 from penstock.transfer.journal import PartStored
+from penstock.transfer.plan import Plan
 from penstock.transfer.resume import Comparison, compared
 
 
@@ -63,6 +65,57 @@ class PartHashing:
                     self.differing.append(number)
                 else:
                     self.error = error
+            case _:
+                return []
+        return [] if self.done else self.begin()
+
+
+class WholeHashing:
+    """
+    Find the CRC-64 of the whole source.
+
+    When ``done``: ``error``, or ``crc64``.
+
+    Args:
+        known: CRC-64 of the parts that need not be read, by number.
+
+    Always: at most ``parallel`` HashPart are unanswered.
+    """
+
+    def __init__(self, plan: Plan, known: Mapping[int, int], parallel: int) -> None:
+        self.error: PenstockError | None = None
+        self._plan = plan
+        self._crcs = dict(known)
+        self._waiting = deque(part for part in plan.parts() if part.number not in known)
+        self._running: set[int] = set()
+        self._parallel = parallel
+
+    @property
+    def done(self) -> bool:
+        return self.error is not None or not (self._waiting or self._running)
+
+    @property
+    def crc64(self) -> int:
+        return combine_all((self._crcs[part.number], part.size_bytes) for part in self._plan.parts())
+
+    def begin(self) -> list[Command]:
+        commands: list[Command] = []
+        while self._waiting and len(self._running) < self._parallel:
+            part = self._waiting.popleft()
+            self._running.add(part.number)
+            commands.append(
+                HashPart(number=part.number, offset=part.offset, size_bytes=part.size_bytes, with_md5=False)
+            )
+        return commands
+
+    def handle(self, event: Event) -> list[Command]:
+        match event:
+            case PartHashed(number=number, crc64=crc64) if number in self._running:
+                self._running.remove(number)
+                self._crcs[number] = crc64
+            case HashPartFailed(number=number, error=error) if number in self._running:
+                self._running.remove(number)
+                self.error = error
             case _:
                 return []
         return [] if self.done else self.begin()

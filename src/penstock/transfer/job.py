@@ -26,6 +26,7 @@ class UploadJob(Struct, frozen=True, kw_only=True):
             now.
         part_bytes: None chooses (see `penstock.transfer.plan.part_plan`).
         kind: `TransferKind.COPY` if OSS itself makes the parts of another object.
+        forbid_overwrite: Refuse to overwrite anything at all.
     """
 
     job_id: str
@@ -38,6 +39,7 @@ class UploadJob(Struct, frozen=True, kw_only=True):
     part_bytes: int | None = None
     options: ObjectOptions = msgspec.field(default_factory=ObjectOptions)
     kind: TransferKind = TransferKind.UPLOAD
+    forbid_overwrite: bool = False
 
 
 class UploadSettings(Struct, frozen=True, kw_only=True):
@@ -48,7 +50,6 @@ class UploadSettings(Struct, frozen=True, kw_only=True):
         parallel: Most parts that are sent, or hashed, at the same time; >= 1.
         protect_target: Refuse to overwrite what somebody else wrote to the key since the start. Costs two
             HeadObject calls; without permission for them the upload goes on unprotected.
-        forbid_overwrite: Refuse to overwrite anything at all.
         keep_matching: If the source has changed, keep the stored parts that still match and send the others
             again, rather than refuse.
         trust_identity: False where an equal file identity does not prove equal bytes, or to be surer still:
@@ -59,7 +60,6 @@ class UploadSettings(Struct, frozen=True, kw_only=True):
 
     parallel: int = 4
     protect_target: bool = True
-    forbid_overwrite: bool = False
     keep_matching: bool = False
     trust_identity: bool = True
     settle_s: float = 10.0
@@ -149,4 +149,16 @@ def resumed_job(intent: Intent, source: Source | None, total_bytes: int) -> Uplo
         part_bytes=intent.part_bytes,
         options=intent.options,
         kind=intent.kind,
+        forbid_overwrite=intent.forbid_overwrite,
     )
+
+
+def begun_anew(job: UploadJob, beginning: Beginning) -> tuple[UploadJob, Beginning]:
+    """The same, unless it was stopped before it began: then that is made good for, under its old name."""
+    match beginning:
+        case FromJournal(view=view) if view.unbegun:
+            return job, Fresh()
+        case FromToken(token=token) if token.unbegun:
+            options = msgspec.structs.replace(job.options, ownership_token=token.ownership_token)
+            return msgspec.structs.replace(job, options=options), Fresh()
+    return job, beginning

@@ -7,8 +7,9 @@ that a crash can do to it is to tear its tail. This file knows bytes, not files.
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from struct import Struct as Layout
 
@@ -116,6 +117,8 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
         path: The file that a download makes; empty for all others. For a download, ``bucket`` and ``key``
             name the object that is read, and ``target`` is what it was at the start.
         version_id: The version that a download was asked for, or an empty string.
+        forbid_overwrite: Nothing at all is to be overwritten.
+        unbegun: It was stopped before Initiate was sent. Nothing of it is at OSS; to go on is to begin.
     """
 
     job_id: str
@@ -135,6 +138,8 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
     kind: TransferKind = TransferKind.UPLOAD
     path: str = ""
     version_id: str = ""
+    forbid_overwrite: bool = False
+    unbegun: bool = False
 
 
 class Upload(Struct, frozen=True, kw_only=True, tag="upload"):
@@ -202,10 +207,31 @@ _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 def frame(record: Record) -> bytes:
     """The bytes to append for one record."""
-    payload = msgspec.msgpack.encode(record)
+    payload = msgspec.msgpack.encode(_with_paths(record, _as_text))
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise JournalUnreadable(f"a journal record of {len(payload)} bytes exceeds {MAX_PAYLOAD_BYTES}")
     return _HEADER.pack(len(payload), _checksum(VERSION, payload), VERSION) + payload
+
+
+# A path may hold bytes that are not UTF-8: for Python these are lone surrogates, which no text on a disk may
+# hold. In a journal such a byte is two hexadecimal digits behind a NUL, which no path holds.
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_STORED_BYTE = re.compile("\0([89a-f][0-9a-f])")
+
+
+def _as_text(path: str) -> str:
+    return path if path.isascii() else _NOT_UTF8.sub(lambda found: f"\0{ord(found[0]) - 0xDC00:02x}", path)
+
+
+def _as_path(text: str) -> str:
+    return _STORED_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), text) if "\0" in text else text
+
+
+def _with_paths(record: Record, change: Callable[[str], str]) -> Record:
+    if not isinstance(record, Intent):
+        return record
+    source = record.source and msgspec.structs.replace(record.source, path=change(record.source.path))
+    return msgspec.structs.replace(record, path=change(record.path), source=source)
 
 
 def records(data: bytes) -> tuple[list[Record], int]:
@@ -248,7 +274,7 @@ def _record_at(data: bytes, position: int) -> tuple[Record, int] | None:
             advice="Resume with the version of penstock that began the transfer.",
         )
     try:
-        return _DECODER.decode(payload), end
+        return _with_paths(_DECODER.decode(payload), _as_path), end
     except msgspec.MsgspecError as error:
         raise JournalUnreadable(
             f"the record at byte {position} is whole and cannot be understood: {error}",
@@ -295,6 +321,11 @@ class JournalView(Struct, frozen=True, kw_only=True):
     unsynced: set[int] = field(default_factory=set)
     completing: Completing | None = None
     end: End | None = None
+
+    @property
+    def unbegun(self) -> bool:
+        """True if nothing was sent yet; to go on is to begin."""
+        return self.intent.unbegun and self.upload_id is None and self.end is None
 
     @property
     def acknowledged_bytes(self) -> int:

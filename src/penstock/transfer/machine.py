@@ -97,8 +97,8 @@ class StoppableMachine(ABC):
 
     @property
     def resume_token(self) -> str | None:
-        """Text to go on from anywhere, as of now; None while there is nothing on OSS to go on with."""
-        return self._standing.resume_token()
+        """Text to go on from anywhere, as of now; None if there is nothing to go on with."""
+        return self._standing.resume_token(is_initiating=self.state is State.INITIATING)
 
     def handle(self, event: on.Event) -> list[do.Command]:
         """
@@ -119,7 +119,7 @@ class StoppableMachine(ABC):
     def _on(self, event: on.Event) -> list[do.Command]:
         match event:
             case on.Started(now=now):
-                self._now = now
+                self._now = self._standing.now = now
                 return self._begin() if self.state is State.NEW else []
             case on.AbortRequested(reason=reason):
                 return self._on_stop_requested(reason)
@@ -215,7 +215,11 @@ class StoppableMachine(ABC):
         if self._failure is not None:
             return self._failed(self._failure)
         outcome = self._standing.outcome(OutcomeKind.ABORTED, reason=self._reason)
-        return self._report(outcome, *(() if self._standing.is_journaled else (do.DeleteJournal(),)))
+        return self._report(outcome, *self._keep())
+
+    def _keep(self) -> list[do.AppendJournal | do.DeleteJournal]:
+        """What the journal shall say of a transfer that was stopped."""
+        return [] if self._standing.is_journaled else [do.DeleteJournal()]
 
     def _clean_up(self) -> list[do.Command]:
         standing = self._standing

@@ -6,7 +6,14 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from penstock.errors import NOT_SENT, STOPPED_IN_FLIGHT, Aborted, Committed, PenstockError
+from penstock.errors import (
+    NOT_SENT,
+    STOPPED_IN_FLIGHT,
+    Aborted,
+    Committed,
+    PenstockError,
+    UnexpectedError,
+)
 from penstock.transfer.journal import TransferKind
 from penstock.transfer.progress import Progress
 
@@ -60,6 +67,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
         unclaimed_uploads: UploadIds of the key that may be left over from this transfer and were left alone,
             because nothing proves it.
         transfer: What it was.
+        mistake: What code that is not ours raised, a progress callback for example. It stopped the
+            transfer, unless that was complete: ``kind`` tells.
     """
 
     kind: OutcomeKind
@@ -74,9 +83,12 @@ class Outcome(Struct, frozen=True, kw_only=True):
     clean_up: CleanUp | None = None
     unclaimed_uploads: tuple[str, ...] = ()
     transfer: TransferKind = TransferKind.UPLOAD
+    mistake: BaseException | None = None
 
     def to_error(self) -> PenstockError | None:
-        """The error that a caller waiting for the result gets; None if the object was made as asked."""
+        """The error that tells of this end; None if the object was made as asked."""
+        if self.mistake is not None:
+            return self._to_unexpected(self.mistake)
         match self.kind:
             case OutcomeKind.COMMITTED:
                 return None
@@ -85,6 +97,17 @@ class Outcome(Struct, frozen=True, kw_only=True):
                 return self.error
             case OutcomeKind.ABORTED | OutcomeKind.CANCELLED:
                 return self._to_aborted()
+
+    def _to_unexpected(self, mistake: BaseException) -> UnexpectedError:
+        happened = "was complete when" if self.kind is OutcomeKind.COMMITTED else "was stopped because"
+        error = UnexpectedError(
+            f"the {self.transfer} {happened} code that is not penstock's raised {mistake!r}",
+            upload_id=self.upload_id,
+            resume_token=self.resume_token,
+            advice="" if self.kind is OutcomeKind.COMMITTED else self._advice(),
+        )
+        error.__cause__ = mistake
+        return error
 
     def _to_aborted(self) -> Aborted:
         progress = self.progress
@@ -120,8 +143,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
             )
         if self.committed is Committed.UNKNOWN:
             return "Ask with resolve() whether OSS has the object, before anything is sent again."
+        if self.resume_token is None:
+            return "Nothing of it was kept: start it again when you like."
         if self.upload_id is None:
-            return "Start it again when you like: resuming finds what the stop may have left."
+            return "Resume it, or start it again, when you like: resuming finds what the stop may have left."
         return "Resume it when you like, or cancel it: until then OSS keeps the parts, and bills them."
 
     def _advice_to_downloads(self) -> str:

@@ -78,8 +78,8 @@ def part_plan(total_bytes: int, part_bytes: int | None = None) -> Plan:
             until `MAX_PARTS` parts are enough, and never more than `MAX_PART_BYTES`.
 
     Raises:
-        InvalidInput: ``part_bytes`` is out of range, gives more than `MAX_PARTS` parts, or the source is
-            longer than an object may be.
+        InvalidInput: ``part_bytes`` is no whole number, is out of range, or gives more than `MAX_PARTS`
+            parts; or the source is longer than an object may be.
 
     Example:
         >>> [part.size_bytes for part in part_plan(250 * 1024, 100 * 1024).parts()]
@@ -94,6 +94,11 @@ def part_plan(total_bytes: int, part_bytes: int | None = None) -> Plan:
         raise InvalidInput(
             f"the source has {total_bytes} bytes, an object holds at most {MAX_OBJECT_BYTES}",
             advice="Cut the source and upload it as several objects.",
+        )
+    if not isinstance(part_bytes, int | None):
+        raise InvalidInput(
+            f"a part of {part_bytes!r} bytes was asked for, which is no whole number",
+            advice="Leave the part size out to have one chosen.",
         )
     if part_bytes is None:
         return Plan(total_bytes, _automatic_part_bytes(total_bytes))

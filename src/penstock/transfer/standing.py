@@ -41,6 +41,8 @@ class Standing:
         complete_in_doubt: Complete may have made the object.
         announced_crc64: CRC-64 of the whole as COMPLETING said it.
         source_in_doubt: Nothing proves yet that the stored parts come from this revision of the source.
+        is_unbegun: Nothing was asked of OSS yet that could leave anything there: to go on is to begin.
+        now: Unix seconds when this run began.
     """
 
     def __init__(self, job: UploadJob, beginning: Beginning, *, trust_identity: bool) -> None:
@@ -56,6 +58,8 @@ class Standing:
         self.complete_in_doubt = False
         self.announced_crc64: int | None = None
         self.source_in_doubt = False
+        self.is_unbegun = isinstance(beginning, Fresh)
+        self.now = 0
         self.unclaimed_uploads: tuple[str, ...] = ()
         acknowledged_bytes = 0
         part_bytes = job.part_bytes
@@ -109,7 +113,13 @@ class Standing:
             target=target,
             target_known=target_known,
             kind=self.job.kind,
+            forbid_overwrite=self.job.forbid_overwrite,
         )
+
+    def unbegun_intent(self) -> Intent:
+        """The INTENT of an upload that was stopped before it began."""
+        intent = self.new_intent(started_at=self.now, server_clock=False, target=None, target_known=False)
+        return msgspec.structs.replace(intent, unbegun=True)
 
     def proof(self) -> Proof:
         """By what the object is known to be ours."""
@@ -180,9 +190,11 @@ class Standing:
         """Nothing came of the Complete. If this is lost, a resume only looks once more."""
         return self.write_down(NotCompleted(), durable=False) if self.is_journaled else []
 
-    def resume_token(self) -> str | None:
-        """Text to go on from anywhere; None while there is nothing on the server to go on with."""
-        if self.intent is None or not self.may_be_on_server:
+    def resume_token(self, *, is_initiating: bool = False) -> str | None:
+        """Text to go on, or to begin, from anywhere; None if there is nothing to go on with."""
+        if self.is_unbegun:
+            return encode(token_of(self.unbegun_intent(), None, None))
+        if self.intent is None or not (self.may_be_on_server or is_initiating):
             return None
         whole_crc64 = self.announced_crc64 if self.complete_in_doubt else None
         return encode(token_of(self.intent, self.upload_id, whole_crc64))
@@ -208,7 +220,10 @@ class Standing:
         if committed is None:
             committed = Committed.UNKNOWN if self.complete_in_doubt else Committed.NO
         upload_id = None if is_over else self.upload_id
-        resume_token = None if is_over or kind is OutcomeKind.CANCELLED else self.resume_token()
+        is_left = not is_over and kind is not OutcomeKind.CANCELLED
+        if kind is OutcomeKind.FAILED and self.is_unbegun:
+            is_left = False
+        resume_token = self.resume_token() if is_left else None
         if isinstance(error, TransferError):
             error.upload_id = upload_id
             error.resume_token = resume_token
@@ -250,4 +265,5 @@ def _intent_of(token: ResumeToken, job: UploadJob) -> Intent:
         target=token.target,
         target_known=token.target_known,
         kind=token.kind,
+        forbid_overwrite=token.forbid_overwrite,
     )

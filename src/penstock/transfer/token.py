@@ -25,13 +25,14 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
     What another machine must know to go on.
 
     Attributes:
-        upload_id: None if Initiate was sent and its answer not seen.
+        upload_id: None if Initiate was sent and its answer not seen, or not sent at all.
         whole_crc64: CRC-64 of the whole source if Complete may have been sent, else None.
         started_at, server_clock: As in the journal's INTENT.
         target: What the key held at the start; meaningless unless ``target_known``.
         kind: What is gone on with. A download goes on only where its journal and partial file are.
         source, source_etag: Of a copy: ``oss://bucket/key``, and the revision that its parts are of.
         source_version_id: The version of the source that was asked for, or an empty string.
+        forbid_overwrite, unbegun: As in the journal's INTENT.
     """
 
     job_id: str
@@ -52,6 +53,8 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
     source: str = ""
     source_etag: str = ""
     source_version_id: str = ""
+    forbid_overwrite: bool = False
+    unbegun: bool = False
 
 
 def token_of(intent: Intent, upload_id: str | None, whole_crc64: int | None) -> ResumeToken:
@@ -82,6 +85,8 @@ def token_of(intent: Intent, upload_id: str | None, whole_crc64: int | None) -> 
         source=copied.path if copied else "",
         source_etag=copied.etag if copied else "",
         source_version_id=copied.version_id if copied else "",
+        forbid_overwrite=intent.forbid_overwrite,
+        unbegun=intent.unbegun,
     )
 
 

@@ -12,14 +12,22 @@ from penstock.transfer import commands as do
 from penstock.transfer import events as on
 from penstock.transfer import failures
 from penstock.transfer.completion import CompletingMachine
-from penstock.transfer.hashing import PartHashing
-from penstock.transfer.job import Beginning, Fresh, FromJournal, FromKey, UploadJob, UploadSettings
+from penstock.transfer.hashing import PartHashing, WholeHashing
+from penstock.transfer.job import (
+    Beginning,
+    Fresh,
+    FromJournal,
+    FromKey,
+    UploadJob,
+    UploadSettings,
+    begun_anew,
+)
 from penstock.transfer.journal import EndKind, PartStored, TargetState
 from penstock.transfer.listing import PartListing
 from penstock.transfer.machine import State, Step
 from penstock.transfer.outcome import OutcomeKind
 from penstock.transfer.plan import Plan, part_plan
-from penstock.transfer.resolve import Resolution
+from penstock.transfer.resolve import Resolution, is_ours
 from penstock.transfer.resume import Reconciled, reconcile
 from penstock.transfer.search import Candidate, UploadSearch, unborn
 from penstock.transfer.standing import Standing
@@ -74,7 +82,7 @@ class UploadMachine(CompletingMachine):
         resolve_only: bool = False,
     ) -> None:
         settings = settings or UploadSettings()
-        beginning = beginning or Fresh()
+        job, beginning = begun_anew(job, beginning or Fresh())
         standing = Standing(job, beginning, trust_identity=settings.trust_identity)
         super().__init__(standing, beginning, settings, resolve_only=resolve_only)
         self._reconciled: Reconciled | None = None
@@ -103,6 +111,8 @@ class UploadMachine(CompletingMachine):
                 return self._after_search(step)
             case Resolution():
                 return self._after_resolution(step)
+            case WholeHashing():
+                return self._after_whole_hashing(step)
         raise AssertionError(f"no such step: {step}")
 
     # --- the beginning
@@ -135,6 +145,9 @@ class UploadMachine(CompletingMachine):
                 target=target,
                 target_known=target_known,
             )
+            if is_ours(target, standing.proof()):
+                # It was stopped before it began, and has been begun from another place with its token.
+                return self._commit_by_evidence(target)
         if isinstance(self._beginning, FromKey):
             return self._search()
         if standing.upload_id is not None:
@@ -149,6 +162,7 @@ class UploadMachine(CompletingMachine):
         commands = standing.write_revision()
         standing.initiate_in_doubt = False
         standing.source_in_doubt = False
+        standing.is_unbegun = False
         self.state = State.INITIATING
         initiate = do.Initiate(options=standing.intent.options, forbid_overwrite=self._forbid_overwrite())
         return [*commands, initiate]
@@ -162,11 +176,21 @@ class UploadMachine(CompletingMachine):
     def _on_initiate_failed(self, error: PenstockError, request_sent: bool) -> list[do.Command]:
         in_doubt = request_sent or isinstance(error, ServiceUnavailable)
         self._standing.initiate_in_doubt = in_doubt
+        self._standing.is_unbegun = not in_doubt and not self._standing.unclaimed_uploads
         if self.state is State.STOPPING:
             return []
         if not in_doubt:
             return self._fail(self._overwrite_refused(error))
         return self._search() if self._may_try_again(State.INITIATING) else self._fail(error)
+
+    def _keep(self) -> list[do.AppendJournal | do.DeleteJournal]:
+        standing = self._standing
+        if not standing.is_unbegun:
+            return super()._keep()
+        intent = standing.unbegun_intent()
+        # Bytes that are not in a file, or an object, are not found again.
+        written = standing.write_down(intent, durable=True) if intent.source is not None else []
+        return [*written] or [do.DeleteJournal()]
 
     # --- finding an upload that is there already
 

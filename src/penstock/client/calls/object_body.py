@@ -7,9 +7,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import BinaryIO
 
+from penstock.client.sending.scope import stopped_with_reader
 from penstock.errors import STOPPED_IN_FLIGHT, Aborted, ChecksumMismatch, ConnectionLost, TimedOut
 from penstock.net.latch import Latch, Tripped
 from penstock.net.response import HttpResponse
+from penstock.net.stream import write_all
 from penstock.protocol.crc64 import crc64
 from penstock.protocol.operations.headers import ObjectDescription
 
@@ -104,7 +106,8 @@ class ObjectBody:
         if not view or self._ended:
             return 0
         try:
-            count = self._readinto(view)
+            with stopped_with_reader(self._latch):
+                count = self._readinto(view)
         except Tripped as tripped:
             self.close()
             raise self._aborted(tripped.reason) from None
@@ -144,11 +147,21 @@ class ObjectBody:
             yield bytes(buffer[:count])
 
     def copy_to(self, file: BinaryIO) -> int:
-        """Write all that is left into an open file; returns how many bytes. Raises as `read`."""
+        """
+        Write all that is left into an open file, which need not block; returns how many bytes.
+
+        Raises:
+            OSError: The file could not be written. Else as `read`.
+        """
         buffer = memoryview(bytearray(4 * CHUNK_BYTES))
         written = 0
         while count := self.readinto(buffer):
-            file.write(buffer[:count])
+            try:
+                with stopped_with_reader(self._latch):
+                    write_all(file, buffer[:count], self._latch)
+            except Tripped as tripped:
+                self.close()
+                raise self._aborted(tripped.reason) from None
             written += count
         return written
 

@@ -17,6 +17,7 @@ import msgspec
 
 from penstock.client.identity.config_file import Profile, aliyun_file_ignored, aliyun_profile, ossutil_profile
 from penstock.errors import CredentialsMissing, InvalidInput
+from penstock.files.home import home_directory
 
 _ADVICE = (
     "Set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET (and OSS_SESSION_TOKEN with temporary ones), "
@@ -130,7 +131,7 @@ class ConfigFileCredentials:
 
     def __call__(self) -> Credentials:
         environ = os.environ if self.environ is None else self.environ
-        home = self.home or Path.home()
+        home = self.home or home_directory()
         if self.path is not None and str(self.path).endswith(".json"):
             readers = [aliyun_profile]
         elif self.path is not None or self.profile is not None:

@@ -78,7 +78,7 @@ def resolve_settings(
     The endpoint comes from the call, ``OSS_ENDPOINT``, the profile of ``~/.ossutilconfig``, or is that of the
     region. The region comes from the call, ``OSS_REGION``, that profile, ``ALIBABA_CLOUD_REGION_ID``,
     ``~/.aliyun/config.json``; but an endpoint that names a region goes before what was said further down. The
-    files are opened only for what is not known without them.
+    files are opened only for what is not known without them, and where the call names them.
 
     Args:
         environ: The environment.
@@ -87,17 +87,20 @@ def resolve_settings(
         endpoint: As people write it, or one that is made already and is taken as it is.
         region: Region id, with or without ``oss-``.
         credentials: They, or what gives them; see `find_credentials`.
-        config_file: Stands for ``~/.ossutilconfig``, and has to be there if it is needed.
-        profile: The profile in it, which has to be there if it is needed.
+        config_file: Stands for ``~/.ossutilconfig``, and has to be there.
+        profile: The profile in it, which has to be there.
         path_style: True for the bucket in the path; None for what the host and the profile suggest.
         cname: True for a domain that is bound to a bucket; None for what the profile suggests.
 
     Raises:
         InvalidInput: There is neither endpoint nor region, one of them is not what it should be, or the two
             disagree.
-        CredentialsMissing: See `find_credentials`.
+        CredentialsMissing: A file or profile that the call names is not there; else see `find_credentials`.
     """
     sources = _Sources(environ, home, config_file, profile)
+    if config_file is not None or profile is not None:
+        # Whoever names it means it, even where the environment says all that it might.
+        sources.ossutil()
     found_endpoint = _find_endpoint(sources, endpoint, path_style=path_style, cname=cname)
     found_region = _find_region(sources, region, found_endpoint)
     if found_endpoint is None:

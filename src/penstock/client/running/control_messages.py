@@ -7,6 +7,7 @@ quiet, and tells how; the stop itself happens at once, whether or not anybody wa
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 import msgspec
@@ -111,4 +112,8 @@ class ProcessEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 def line(message: ControlRequest | ControlAnswer) -> bytes:
     """A message as it is sent."""
-    return msgspec.json.encode(message) + b"\n"
+    try:
+        return msgspec.json.encode(message) + b"\n"
+    except UnicodeEncodeError:  # the name of a file is not UTF-8; here names are only shown
+        text = json.dumps(msgspec.to_builtins(message), ensure_ascii=False)
+        return text.encode("utf-8", "replace") + b"\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ import msgspec
 
 from penstock.errors import JournalUnreadable, TransferError
 from penstock.files.journal_file import JournalFile, read_journal
+from penstock.files.process import program_name
 from penstock.files.state_dir import StateDir
 from penstock.transfer.journal import EndKind, JournalView, TransferKind, journal_view, records
 
@@ -44,7 +44,7 @@ class Journals:
         if not self._has_removed_empty:
             self._has_removed_empty = True
             self._remove_empty()
-        return JournalFile.create(self._state.journal_path(job_id), command=_command())
+        return JournalFile.create(self._state.journal_path(job_id), command=program_name())
 
     def open(self, path: Path) -> tuple[JournalFile, JournalView]:
         """
@@ -54,7 +54,7 @@ class Journals:
             JournalLocked: Another process has it.
             JournalUnreadable: It is missing, damaged, or holds nothing yet.
         """
-        file = JournalFile.open(path, command=_command())
+        file = JournalFile.open(path, command=program_name())
         try:
             entries, valid_bytes = records(file.read_all())
             view = journal_view(entries)
@@ -132,13 +132,11 @@ class Journals:
             # One that is locked is just being begun.
             with suppress(TransferError):
                 if not read_journal(path):
-                    with JournalFile.open(path, command=_command()) as file:
+                    with JournalFile.open(path, command=program_name()) as file:
                         if not file.read_all():
                             file.delete()
 
     def _look(self, path: Path) -> UnfinishedUpload | None:
-        if not path.exists():
-            return None
         try:
             entries, _ = records(read_journal(path))
             view = journal_view(entries)
@@ -149,7 +147,3 @@ class Journals:
 
 def _started_at(upload: UnfinishedUpload) -> int:
     return upload.view.intent.started_at
-
-
-def _command() -> str:
-    return " ".join(sys.argv[:3])

@@ -8,7 +8,7 @@ from functools import partial
 
 from penstock.client.running.transfer import Transfer
 from penstock.client.sending.waiting import wait_for
-from penstock.errors import Aborted, Committed, PenstockError
+from penstock.errors import Aborted, Committed, PenstockError, TransferError
 from penstock.net.latch import Attachment, Latch
 from penstock.net.throttle import Bandwidth
 from penstock.transfer.outcome import Outcome, OutcomeKind
@@ -37,15 +37,15 @@ class Turn:
         self._before = Progress(total_bytes=total_bytes)
         # Taken by whoever ends the waiting: the group, or a stop.
         self._claim = [True]
+        self._stops = [latch]
         self._attachments: list[Attachment] = []
         self._wishes: deque[Callable[[Transfer], object]] = deque()
         self._transfer: Transfer | None = None
 
     def wait_at(self, entrance: Latch, transfer: QueuedTransfer) -> None:
         """Let a stop end the waiting at once."""
-        self._attachments = [
-            latch.attach(partial(self._stop, transfer, latch)) for latch in (self._latch, entrance)
-        ]
+        self._stops.append(entrance)
+        self._attachments = [latch.attach(partial(self._stop, transfer, latch)) for latch in self._stops]
 
     def take(self) -> bool:
         """End the waiting; False if it had ended."""
@@ -62,18 +62,28 @@ class Turn:
     def _unsent(self, reason: str) -> Outcome:
         return Outcome(kind=OutcomeKind.ABORTED, committed=Committed.NO, progress=self._before, reason=reason)
 
+    def failed(self, error: PenstockError) -> Outcome:
+        """The outcome of one that could not be begun."""
+        return Outcome(kind=OutcomeKind.FAILED, committed=Committed.NO, progress=self._before, error=error)
+
     # --- as a driver
 
     def run(self) -> Outcome:
         for attachment in self._attachments:
             attachment.detach()
+        for latch in self._stops:
+            # Its wake may still be on its way.
+            if latch.tripped:
+                return self._unsent(latch.reason or "abort")
         try:
             transfer = self._transfer = self._begin()
         except Aborted as stopped:  # it was still asking what there is to be transferred
             return self._unsent(stopped.reason)
         except PenstockError as error:
+            return self.failed(error)
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
             return Outcome(
-                kind=OutcomeKind.FAILED, committed=Committed.NO, progress=self._before, error=error
+                kind=OutcomeKind.FAILED, committed=Committed.NO, progress=self._before, mistake=error
             )
         self._grant_wishes(transfer)
         return transfer._wait(None)
@@ -94,6 +104,10 @@ class Turn:
             transfer.bandwidth_limit_bytes_s = bytes_s
 
         self._wish(set_limit)
+
+    @property
+    def stopping(self) -> bool:
+        return self._latch.tripped
 
     @property
     def progress(self) -> Progress:
@@ -140,10 +154,34 @@ class QueuedTransfer(Transfer):
     def __init__(self, name: str, turn: Turn, bandwidth: Bandwidth) -> None:
         super().__init__(name, turn, turn, bandwidth, start=False)
         self.turn = turn
+        self._on_end: Callable[[], object] = lambda: None
 
-    def begin(self) -> None:
-        """It is its turn."""
-        self._thread.start()
+    def begin(self, on_end: Callable[[], object]) -> bool:
+        """
+        It is its turn.
+
+        Args:
+            on_end: Called when it has ended, on its thread.
+
+        Returns:
+            False if the system gives no thread: then it has ended, and ``on_end`` is not called.
+        """
+        self._on_end = on_end
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            failure = TransferError(
+                f"{self.name} was not begun: {error}", advice="Run fewer at a time, or allow more threads."
+            )
+            self._ended.set_result(self.turn.failed(failure))
+            return False
+        return True
+
+    def _run(self) -> None:
+        try:
+            super()._run()
+        finally:
+            self._on_end()
 
     def end_unsent(self, ended: Outcome) -> None:
         """It was stopped while it waited."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -25,8 +24,9 @@ import msgspec
 from penstock.client.running.control_messages import ProcessEntry
 from penstock.client.running.control_server import ControlServer
 from penstock.client.running.transfer import Tell, Transfer
-from penstock.files.durable import PRIVATE_FILE_MODE, make_private_directory
-from penstock.files.process import is_running, process_started
+from penstock.errors import TransferError
+from penstock.files.durable import PRIVATE_FILE_MODE, make_private_directory, write_all
+from penstock.files.process import is_running, process_started, program_name
 from penstock.files.state_dir import StateDir
 from penstock.net.latch import Latch
 from penstock.transfer.outcome import Outcome
@@ -38,6 +38,7 @@ MAX_SOCKET_PATH_BYTES = 100
 """The system's own limit is 104 on macOS and 108 on Linux."""
 
 _SOCKET_DIRECTORY_PREFIX = "penstock-control-"
+_FOLDER = "running"
 _SUFFIX = ".json"
 
 
@@ -68,8 +69,10 @@ class Registry:
         with self._lock:
             self._transfers[transfer.transfer_id] = (transfer, time.monotonic())
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="penstock-control", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._watch, name="penstock-control", daemon=True)
+                with suppress(RuntimeError):  # the system gives no more threads
+                    thread.start()
+                    self._thread = thread
         try:
             yield ends.append
         finally:
@@ -148,7 +151,8 @@ class _Post:
             make_private_directory(directory)
         except OSError:  # then nobody can be told; the transfers run all the same
             return cls(None, None, None)
-        remove_stale(state)
+        with suppress(TransferError):  # what may not be looked into is somebody else's to tidy up
+            remove_stale(state)
         try:
             socket_path, listener = _listen(directory)
         except OSError as error:
@@ -159,12 +163,13 @@ class _Post:
             host=socket.gethostname(),
             process_started=process_started(),
             since=int(time.time()),
-            command=" ".join(sys.argv[:3])[:200],
+            command=program_name(),
             socket_path=str(socket_path or ""),
             reason=reason,
         )
         try:
             _write_whole(entry_path, msgspec.json.encode(entry))
+            server = ControlServer(listener, registry) if listener is not None else None
         except OSError:
             entry_path.unlink(missing_ok=True)
             if listener is not None:
@@ -172,7 +177,6 @@ class _Post:
             if socket_path is not None:
                 remove_socket(socket_path)
             return cls(None, None, None)
-        server = ControlServer(listener, registry) if listener is not None else None
         return cls(entry_path, socket_path, server)
 
     def take_down(self) -> None:
@@ -205,12 +209,12 @@ class _Post:
 
 def registry_directory(state: StateDir) -> Path:
     """Where the files are that say who runs transfers."""
-    return state.root / "running"
+    return state.root / _FOLDER
 
 
 def entry_paths(state: StateDir) -> list[Path]:
     """All those files."""
-    return sorted(registry_directory(state).glob(f"*{_SUFFIX}"))
+    return state.paths_in(_FOLDER, _SUFFIX)
 
 
 def read_entry(path: Path) -> ProcessEntry | None:
@@ -272,7 +276,7 @@ def _write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_suffix(".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
     try:
-        os.write(descriptor, data)
+        write_all(descriptor, data)
     finally:
         os.close(descriptor)
     temporary.replace(path)

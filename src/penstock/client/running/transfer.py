@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
+import msgspec
+
 from penstock.client.sending.outcome import Outcome
-from penstock.client.sending.waiting import wait_for
+from penstock.client.sending.waiting import Ending, acquire, wait_for
 from penstock.errors import Committed, TransferError
 from penstock.net.throttle import Bandwidth
 from penstock.transfer.journal import TransferKind
@@ -37,6 +40,10 @@ class Driver(Protocol):
 
     def cancel(self, reason: str = "cancel") -> None:
         """Stop it now and clean up."""
+
+    @property
+    def stopping(self) -> bool:
+        """True once it was told to stop."""
 
     @property
     def progress(self) -> Progress:
@@ -67,6 +74,10 @@ class Transfer:
 
     As a context manager it waits for the end; leaving the block by an exception aborts it.
 
+    An error of code that is not penstock's (a progress callback, a source, a credentials provider of yours)
+    stops the transfer. `result` raises that error itself, once all is quiet; `outcome` tells it as
+    `UnexpectedError`, beside what is known of the object; all verbs work as after an abort.
+
     Attributes:
         name: What goes where, for people.
         transfer_id: What other processes of this user call it; that of its journal, if it keeps one.
@@ -89,7 +100,8 @@ class Transfer:
         self._aftermath = aftermath
         self._bandwidth = bandwidth or Bandwidth()
         self._shown_by = shown_by
-        self._ended: Future[TransferOutcome] = Future()
+        self._ended: Ending[TransferOutcome] = Ending()
+        self._afterwards = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="penstock-transfer", daemon=True)
         if start:
             self._thread.start()
@@ -102,9 +114,17 @@ class Transfer:
                 with self._shown_by(self) as tell:
                     ended = self._driver.run()
                     tell(ended)
-            self._ended.set_result(ended)
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
-            self._ended.set_exception(error)
+            ended = TransferOutcome(
+                kind=OutcomeKind.FAILED,
+                committed=Committed.UNKNOWN,
+                progress=self._driver.progress,
+                upload_id=self._driver.upload_id,
+                resume_token=self._driver.resume_token,
+                request_started=True,
+                mistake=error,
+            )
+        self._ended.set_result(ended)
 
     def result(self, timeout_s: float | None = None) -> Stored:
         """
@@ -114,17 +134,24 @@ class Transfer:
             Aborted: It was stopped; the error says what was kept and how to go on.
             TimeoutError: It still runs after ``timeout_s``.
             PenstockError: It failed; what was sent is kept.
+            BaseException: What a progress callback or other code of yours raised, as it is. The transfer was
+                stopped for it, unless it was complete.
             KeyboardInterrupt: Ctrl-C came while it was waited for; the transfer was aborted and is quiet.
         """
         ended = self._wait(timeout_s)
-        error = ended.to_error()
+        error = ended.to_error() if ended.mistake is None else ended.mistake
         if error is not None:
             raise error
         assert ended.stored is not None
         return ended.stored
 
     def outcome(self, timeout_s: float | None = None) -> Outcome[Stored]:
-        """Wait for the end and tell it, without raising. Raises TimeoutError if it still runs then."""
+        """
+        Wait for the end and tell it, without raising. Raises TimeoutError if it still runs then.
+
+        ``error`` is an `UnexpectedError` if code of yours raised an error; ``committed`` and ``value`` tell
+        what OSS has.
+        """
         ended = self._wait(timeout_s)
         return Outcome(ended.committed, ended.stored, ended.to_error())
 
@@ -146,9 +173,20 @@ class Transfer:
         """True once it has ended and is quiet."""
         return self._ended.done()
 
+    @property
+    def stopping(self) -> bool:
+        """True once it was told to stop, by whomever; `done` says when it has."""
+        return self._driver.stopping
+
     def wait_until_quiet(self, timeout_s: float | None = 1.0) -> bool:
-        """Wait for the end, however it comes; False if it still runs after ``timeout_s``."""
-        self._thread.join(timeout_s)
+        """
+        Wait for the end, however it comes; False if it still runs after ``timeout_s``.
+
+        A callback of the transfer itself is not waited for by that callback: False at once.
+        """
+        if self._thread is threading.current_thread():
+            return False
+        self._thread.join(None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
         return not self._thread.is_alive()
 
     def abort(self, reason: str = "abort") -> None:
@@ -173,7 +211,8 @@ class Transfer:
         Stop now, then make the UploadId invalid, and make sure that nothing of the upload is left; of a
         download, remove what was fetched.
 
-        Works while the client's requests are disabled, and on a transfer that was aborted before.
+        Works while the client's requests are disabled, and on a transfer that was aborted before. If several
+        threads cancel, one does it and all are told how it went.
 
         Returns:
             ``verified`` (nothing is left), ``pending`` (OSS accepted it, and it could not be confirmed) or
@@ -183,11 +222,14 @@ class Transfer:
             TransferError: The object had been made before the cancel; there is nothing to cancel.
             TimeoutError: The clean-up still runs after ``timeout_s``.
         """
+        began = time.monotonic()
         self.cancel_soon()
-        ended = self._wait(timeout_s)
-        # An Initiate whose answer was not seen may have left an upload whose id is not known here.
-        if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.resume_token is not None:
-            ended = self._end_anew(self._aftermath.clean_up(ended))
+        self._wait(timeout_s)
+        with self._alone_afterwards(None if timeout_s is None else timeout_s - (time.monotonic() - began)):
+            ended = self._ended.result(0)
+            # An Initiate whose answer was not seen may have left an upload whose id is not known here.
+            if ended.kind in (OutcomeKind.ABORTED, OutcomeKind.FAILED) and ended.resume_token is not None:
+                ended = self._end_anew(self._aftermath.clean_up(ended))
         if ended.kind is OutcomeKind.COMMITTED:
             made = "file" if ended.transfer is TransferKind.DOWNLOAD else "object"
             raise TransferError(
@@ -207,14 +249,28 @@ class Transfer:
         Returns:
             The outcome, in which ``committed`` stays unknown only if the evidence could not be had.
         """
-        ended = self._wait(None)
-        if ended.committed is Committed.UNKNOWN:
-            self._end_anew(self._aftermath.resolved(ended))
+        self._wait(None)
+        with self._alone_afterwards(None):
+            ended = self._ended.result(0)
+            if ended.committed is Committed.UNKNOWN:
+                self._end_anew(self._aftermath.resolved(ended))
         return self.outcome(0)
 
+    @contextmanager
+    def _alone_afterwards(self, timeout_s: float | None) -> Iterator[None]:
+        """One thread at a time does something about the end; the next one finds what came of it."""
+        if not acquire(self._afterwards, timeout_s):
+            raise TimeoutError(f"the clean-up of {self.name} still runs")
+        try:
+            yield
+        finally:
+            self._afterwards.release()
+
     def _end_anew(self, ended: TransferOutcome) -> TransferOutcome:
-        self._ended = Future()
-        self._ended.set_result(ended)
+        ended = msgspec.structs.replace(ended, mistake=self._ended.result(0).mistake)
+        anew: Ending[TransferOutcome] = Ending()
+        anew.set_result(ended)
+        self._ended = anew
         return ended
 
     @property
@@ -247,8 +303,8 @@ class Transfer:
     @property
     def resume_token(self) -> str | None:
         """Text with which `Client.resume` goes on, here or on another machine; None if there is nothing."""
-        if self._ended.done() and self._ended.exception() is None:
-            return self._ended.result().resume_token
+        if self._ended.done():
+            return self._ended.result(0).resume_token
         return self._driver.resume_token
 
     def __enter__(self) -> Self:

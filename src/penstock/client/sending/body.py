@@ -16,9 +16,11 @@ from typing import IO, Any, Protocol, cast
 
 from penstock.client.sending.readahead import read_ahead
 from penstock.errors import InvalidInput, SourceChanged, SourceEndedEarly, SourceUnreadable
+from penstock.files.opened_file import OpenedFile
 from penstock.files.source import SourceFile
 from penstock.net.errand import Errands
 from penstock.net.latch import Latch
+from penstock.net.stream import wait_until_ready
 from penstock.protocol.crc64 import crc64
 
 BLOCK_BYTES = 8 * 1024 * 1024
@@ -137,19 +139,12 @@ class FileBody:
             self._source.close()
 
 
-Revision = tuple[int, int, int]
-"""What tells an open file from the same file after a change: size and times."""
-
-
-def revision_of(stream: IO[bytes]) -> Revision | None:
-    """Which revision of a file a stream reads; None if it is no file."""
+def _is_device(stream: IO[bytes]) -> bool:
+    """Whether a stream reads a device, which says that it is at its end wherever it stands."""
     try:
-        status = os.fstat(stream.fileno())
+        return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
     except (OSError, AttributeError, ValueError):
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return False
 
 
 class StreamBody:
@@ -160,7 +155,7 @@ class StreamBody:
     last block is given, so that no whole body is ever made of two revisions of it.
 
     Args:
-        revision: What the file was when the upload began; None takes it now.
+        opened: The file as it was when the upload began; None looks whether the stream is one.
     """
 
     def __init__(
@@ -168,11 +163,11 @@ class StreamBody:
         stream: IO[bytes],
         errands: Errands,
         length: int | None = None,
-        revision: Revision | None = None,
+        opened: OpenedFile | None = None,
     ) -> None:
         self._stream = stream
         self._errands = errands
-        self._revision = revision_of(stream) if revision is None else revision
+        self._opened = OpenedFile.of(stream) if opened is None else opened
         self._start = self._position()
         self.replayable = self._start is not None
         self.length = self._remaining() if length is None else length
@@ -183,7 +178,11 @@ class StreamBody:
         if self._start is not None:
             self._stream.seek(self._start)
         given = 0
-        for block in read_ahead(self._fill, self.length, READ_BYTES, self._errands, latch):
+
+        def fill(position: int, buffer: memoryview) -> int:
+            return self._fill(position, buffer, latch)
+
+        for block in read_ahead(fill, self.length, READ_BYTES, self._errands, latch):
             given += len(block)
             self.crc64 = crc64(block, self.crc64)
             if given == self.length:
@@ -193,15 +192,17 @@ class StreamBody:
     content = blocks
 
     def _check_unchanged(self) -> None:
-        if self._revision is not None and revision_of(self._stream) != self._revision:
+        if self._opened is not None and not self._opened.is_unchanged():
             raise SourceChanged(
                 f"the file behind {self._stream!r} was changed while it was sent; nothing was stored of it",
                 advice="Send it again when nobody writes to it.",
             )
 
-    def _fill(self, position: int, buffer: memoryview) -> int:
+    def _fill(self, position: int, buffer: memoryview, latch: Latch) -> int:
         try:
-            data = self._stream.read(len(buffer))
+            # A stream that does not block gives None where another one would wait; b"" is the end of both.
+            while (data := self._stream.read(len(buffer))) is None:
+                self._wait(latch)
         except OSError as error:
             raise SourceUnreadable(
                 f"reading the stream {self._stream!r} failed at byte {position}: {error}",
@@ -211,8 +212,23 @@ class StreamBody:
             raise InvalidInput(
                 f"the stream {self._stream!r} gives text, not bytes", advice="Open it in binary mode ('rb')."
             )
-        buffer[: len(data or b"")] = data or b""
-        return len(data or b"")
+        if not isinstance(data, bytes | bytearray | memoryview) or len(data) > len(buffer):
+            gave = f"{len(data):,} bytes" if isinstance(data, bytes | bytearray) else type(data).__name__
+            raise InvalidInput(
+                f"the stream {self._stream!r} was asked for {len(buffer):,} bytes and gave {gave}",
+                advice="Its read(size) must give at most so many bytes, and b'' at the end.",
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _wait(self, latch: Latch) -> None:
+        try:
+            wait_until_ready(self._stream, latch)
+        except (OSError, AttributeError) as error:
+            raise SourceUnreadable(
+                f"the stream {self._stream!r} gives nothing at the moment, and cannot be waited for",
+                advice="Hand in one that blocks until it has something, or has a fileno().",
+            ) from error
 
     def _position(self) -> int | None:
         try:
@@ -221,11 +237,16 @@ class StreamBody:
             return None
 
     def _remaining(self) -> int | None:
-        if self._start is None:
+        if self._start is None or _is_device(self._stream):
             return None
-        end = self._stream.seek(0, io.SEEK_END)
+        try:
+            end = self._stream.seek(0, io.SEEK_END)
+        except OSError:  # a file that the system makes while it is read
+            return None
         self._stream.seek(self._start)
-        return end - self._start
+        if end == 0 and self._opened is not None and self._opened.is_made_when_read():
+            return None
+        return max(end - self._start, 0)
 
     def close(self) -> None:
         pass
@@ -274,6 +295,12 @@ class IterableBody:
                 pass
 
 
+def check_open(stream: object) -> None:
+    """Raise InvalidInput if a stream was closed."""
+    if getattr(stream, "closed", False):
+        raise InvalidInput(f"{stream!r} was closed", advice="Open it again, or pass its path.")
+
+
 def body_of(source: Source, errands: Errands, *, length: int | None = None) -> Body:
     """
     The body for whatever a caller hands in.
@@ -301,6 +328,7 @@ def body_of(source: Source, errands: Errands, *, length: int | None = None) -> B
                 advice="Use penstock.AsyncClient, or collect the blocks first.",
             )
     if hasattr(source, "read"):
+        check_open(source)
         return StreamBody(cast("IO[bytes]", source), errands, length)
     if isinstance(source, Iterable):
         return IterableBody(cast("Iterable[Any]", source), errands, length)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 from penstock.client.sending.outcome import DISABLED_ADVICE, Outcome
 from penstock.client.sending.scope import scopes_around, within
-from penstock.client.sending.waiting import wait_for
+from penstock.client.sending.waiting import Ending, wait_for
 from penstock.errors import NOT_SENT, Aborted, PenstockError
 from penstock.net.latch import Latch
 
@@ -20,7 +19,7 @@ _QUIET_S = 1.0
 """How long Ctrl-C waits for an aborted call to be quiet; it is within milliseconds."""
 
 
-class Call(Future[T]):
+class Call(Ending[T]):
     """
     A submitted call: a `concurrent.futures.Future` that can be stopped at any time.
 

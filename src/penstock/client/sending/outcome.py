@@ -17,7 +17,8 @@ class Outcome(Generic[T]):
     """
     What became of a call.
 
-    Exactly one of ``value`` and ``error`` says how it ended: ``error`` is None if the call returned.
+    Exactly one of ``value`` and ``error`` says how it ended: ``error`` is None if the call returned. Both are
+    there only for a transfer that was complete when code of the caller's raised an error.
 
     Attributes:
         committed: Whether OSS has what the call was to make; `Committed.UNKNOWN` only if a request that

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import TracebackType
 
 from penstock.client.sending.deadline import ALARMS, Alarm
@@ -50,6 +51,19 @@ def within(latch: Latch) -> Iterator[None]:
         _AROUND.reset(token)
 
 
+@contextmanager
+def stopped_with_reader(latch: Latch) -> Iterator[None]:
+    """Let whoever stops the code that runs inside stop ``latch`` too, wherever that was made."""
+    with ExitStack() as attached:
+        for scope in scopes_around():
+            attached.enter_context(scope.attach(partial(_trip_like, latch, scope)))
+        yield
+
+
+def _trip_like(latch: Latch, scope: Latch) -> None:
+    latch.trip(scope.reason or "abort")
+
+
 class abort_scope:  # noqa: N801 - it is used like a function, as in `with abort_scope():`
     """
     A scope for a block of code: what is begun inside can be stopped together.
@@ -57,8 +71,10 @@ class abort_scope:  # noqa: N801 - it is used like a function, as in `with abort
     Leaving the block by an exception aborts all that was begun inside and still runs, submitted calls
     too. Leaving it normally lets them run, and calls off the deadline.
 
+    Several threads may be in it at a time. Once stopped it stays so: whatever enters it then is stopped too.
+
     Args:
-        deadline_s: Seconds after which the scope aborts by itself; None for never.
+        deadline_s: Seconds from entering after which the scope aborts by itself; None for never.
 
     Example:
         with penstock.abort_scope(deadline_s=30) as scope:
@@ -67,9 +83,8 @@ class abort_scope:  # noqa: N801 - it is used like a function, as in `with abort
 
     def __init__(self, *, deadline_s: float | None = None) -> None:
         self._deadline_s = deadline_s
-        self._latch = Latch()
-        self._alarm: Alarm | None = None
-        self._token: contextvars.Token[tuple[Latch, ...]] | None = None
+        self._latch = Latch(*scopes_around())
+        self._alarms: list[Alarm] = []
 
     def abort(self, reason: str = "abort") -> None:
         """Stop everything in this scope, now; from any thread, any number of times."""
@@ -81,20 +96,20 @@ class abort_scope:  # noqa: N801 - it is used like a function, as in `with abort
         return self._latch.tripped
 
     def __enter__(self) -> abort_scope:
-        around = _AROUND.get()
-        self._latch = Latch(*around)
-        self._token = _AROUND.set((*around, self._latch))
         if self._deadline_s is not None:
-            self._alarm = ALARMS.ring_in(self._deadline_s, lambda: self._latch.trip("deadline"))
+            self._alarms.append(ALARMS.ring_in(self._deadline_s, lambda: self._latch.trip("deadline")))
+        _AROUND.set((*_AROUND.get(), self._latch))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._alarm is not None:
-            self._alarm.call_off()
+        around = list(_AROUND.get()[::-1])
+        if self._latch in around:  # not where a generator is ended in another context
+            around.remove(self._latch)
+            _AROUND.set(tuple(around[::-1]))
+        if self._deadline_s is not None:
+            self._alarms.pop().call_off()
             ALARMS.wake()
-        if self._token is not None:
-            _AROUND.reset(self._token)
         if kind is not None:
             self._latch.trip("exception")

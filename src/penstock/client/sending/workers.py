@@ -33,16 +33,20 @@ class Workers:
         self._closed = False
 
     def run(self, work: Callable[[], None]) -> None:
-        """Carry out ``work`` on a thread, which must not raise."""
+        """
+        Carry out ``work`` on a thread, which must not raise.
+
+        Raises:
+            InvalidInput: The client was closed.
+            RuntimeError: There is no thread, and the system gives none.
+        """
         with self._lock:
             if self._closed:
                 raise InvalidInput("the client was closed", advice="Make another one.")
+            if len(self._threads) <= min(self._unfinished, self._most - 1):
+                self._start_thread()
             self._unfinished += 1
             self._work.put(work)
-            if len(self._threads) < min(self._unfinished, self._most):
-                thread = threading.Thread(target=self._loop, name=f"penstock-{self._name}", daemon=True)
-                self._threads.add(thread)
-                thread.start()
 
     def wait_until_idle(self) -> None:
         """Wait until all work that was handed in is done."""
@@ -64,6 +68,16 @@ class Workers:
                 self._work.put(None)
         for thread in threads - {threading.current_thread()}:
             thread.join(timeout_s)
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._loop, name=f"penstock-{self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads
+            if not self._threads:
+                raise
+        else:
+            self._threads.add(thread)
 
     def _loop(self) -> None:
         while (work := self._next()) is not None:

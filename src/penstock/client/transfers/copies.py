@@ -150,11 +150,10 @@ class CopyTransfers(UploadTransfers):
             part_bytes=plan.part_bytes,
             options=journaled_options(url, fields, secrets.token_hex(8)),
             kind=TransferKind.COPY,
+            forbid_overwrite=forbid_overwrite,
         )
         settings = UploadSettings(
-            parallel=parallel or suggested_parallel(plan),
-            protect_target=protect_target,
-            forbid_overwrite=forbid_overwrite,
+            parallel=parallel or suggested_parallel(plan), protect_target=protect_target
         )
         machine = CopyMachine(job, settings, Fresh())
         file = self._journals.create(job.job_id) if journal else None

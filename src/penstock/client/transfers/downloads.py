@@ -15,13 +15,13 @@ from penstock.client.running.transfer import Transfer
 from penstock.client.sending.requester import Requester
 from penstock.client.transfers.download_calls import DownloadCalls
 from penstock.client.transfers.download_driver import DownloadDriver
-from penstock.client.transfers.driver import Journal
+from penstock.client.transfers.driver import Journal, carried_out
 from penstock.client.transfers.object_parts import ObjectParts
 from penstock.client.transfers.partial_file import PartialFile
 from penstock.client.transfers.upload_calls import target_state
 from penstock.client.transfers.uploads import OnProgress, ResumeOptions, UploadTransfers
 from penstock.errors import InvalidInput, JournalUnreadable
-from penstock.files.target import check_target
+from penstock.files.target import check_target, real_path
 from penstock.protocol.urls import OssUrl, parse_url
 from penstock.transfer.download import DownloadMachine
 from penstock.transfer.events import CancelRequested
@@ -168,7 +168,7 @@ class DownloadTransfers(UploadTransfers):
         except BaseException:
             file.close()
             raise
-        return self._download_driver(self._requester, machine, file).run(CancelRequested())
+        return carried_out(self._download_driver(self._requester, machine, file), CancelRequested())
 
     def _download_driver(
         self,
@@ -207,8 +207,8 @@ def _object_url(source: str) -> OssUrl:
 
 
 def _file_path(path: str | os.PathLike[str], url: OssUrl) -> Path:
-    """Where the file really goes: symbolic links are followed."""
-    file_path = Path(os.path.realpath(path))
+    """Where the file really goes."""
+    file_path = real_path(path)
     if not file_path.is_dir():
         return file_path
     name = url.key.rpartition("/")[2]
@@ -216,7 +216,7 @@ def _file_path(path: str | os.PathLike[str], url: OssUrl) -> Path:
         raise InvalidInput(
             f"{url} gives no name for a file in {file_path}", advice="Name the file that is to be made."
         )
-    return Path(os.path.realpath(file_path / name))
+    return real_path(file_path / name)
 
 
 def _job_of(intent: Intent) -> DownloadJob:

@@ -59,8 +59,8 @@ class TransferDriver(ABC):
         latch: What stops the transfer: of the client's generation and the scopes around.
         now: Gives unix seconds.
         on_progress: Called with the state of affairs whenever bytes were handed over or acknowledged, on the
-            threads that did so; it may stop the transfer. What it raises stops the transfer too, and `run`
-            raises it at the end.
+            threads that did so; it may stop the transfer. What it raises stops the transfer too, and is the
+            outcome's ``mistake``.
     """
 
     def __init__(
@@ -108,6 +108,11 @@ class TransferDriver(ABC):
         self._stop.trip(reason)
 
     @property
+    def stopping(self) -> bool:
+        """True once it was told to stop."""
+        return self._stop.tripped
+
+    @property
     def progress(self) -> Progress:
         """How far the transfer is; ``in_flight_bytes`` are those that have passed the network."""
         moved = sum(list(self._moved.values()))
@@ -126,15 +131,17 @@ class TransferDriver(ABC):
     # --- the coordinator
 
     def run(self, first: on.Event | None = None) -> Outcome:
-        """Run the machine until it reports; returns how the transfer ended."""
+        """
+        Run the machine until it reports; returns how the transfer ended.
+
+        What code of others raises meanwhile is not raised here: it stops the transfer, and its end tells it.
+        """
         commands = self._machine.handle(first or on.Started(now=self._now()))
         try:
             while True:
                 self._carry_out(commands)
                 if self._outcome is not None:
-                    if self._mistake is not None:
-                        raise self._mistake
-                    return self._outcome
+                    return msgspec.structs.replace(self._outcome, mistake=self._mistake)
                 event = self._events.get()
                 if event is None:
                     self._running -= 1
@@ -167,7 +174,7 @@ class TransferDriver(ABC):
             self._give_up(error)
 
     def _give_up(self, mistake: BaseException) -> None:
-        """Stop because of what is nobody's answer: it is raised once all is quiet."""
+        """Stop because of what is nobody's answer: it is told once all is quiet."""
         if self._mistake is None:
             self._mistake = mistake
         self._stop.trip("failure")
@@ -244,6 +251,7 @@ class TransferDriver(ABC):
         # A latch of its own under the one that stops the transfer: a stop reaches the queue before the
         # requests, so the machine hears of it before anything that it brings about.
         latch = Latch(self._requests)
+        is_clean_up = self._requests is self._clean_up
         self._running += 1
 
         def run() -> None:
@@ -252,6 +260,8 @@ class TransferDriver(ABC):
                     self._events.put(work(latch))
             except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to
                 self._give_up(error)
+                if is_clean_up:  # what no stop reaches would wait for an answer that does not come
+                    self._end_clean_up()
             finally:
                 self._events.put(None)
 
@@ -276,3 +286,11 @@ class TransferDriver(ABC):
     def _wait(self, seconds: float, latch: Latch) -> on.Event:
         latch.wait(seconds)
         return on.Waited()
+
+
+def carried_out(driver: TransferDriver, first: on.Event | None) -> Outcome:
+    """Run a driver on this thread; what code of others raised meanwhile is raised."""
+    ended = driver.run(first)
+    if ended.mistake is not None:
+        raise ended.mistake
+    return ended

@@ -16,7 +16,7 @@ from penstock.client.running.transfer import Transfer
 from penstock.client.sending.bandwidth import limited_by
 from penstock.client.sending.outcome import Outcome
 from penstock.client.sending.scope import scopes_around, within
-from penstock.errors import Committed, InvalidInput, PenstockError
+from penstock.errors import Committed, InvalidInput, PenstockError, UnexpectedError
 from penstock.net.latch import Latch
 from penstock.net.throttle import Bandwidth
 from penstock.transfer.outcome import CleanUp, Stored
@@ -107,7 +107,8 @@ class Group:
         """
         Stop all now and keep everything; from any thread, a signal handler or a callback.
 
-        Those that wait end at once as not sent. Never raises; may be repeated.
+        Those that wait end at once as not sent, with nothing to go on with: add them anew. Never raises; may
+        be repeated.
         """
         self._latch.trip(reason)
 
@@ -239,17 +240,26 @@ class Group:
         return transfer
 
     def _begin_next(self) -> None:
+        while (transfer := self._next()) is not None:
+            if not transfer.begin(self._ended):
+                self._leave()
+
+    def _next(self) -> QueuedTransfer | None:
+        """Who may begin now, counted as running."""
         with self._lock:
             while self._queue and self._running < self._parallel:
                 transfer = self._queue.popleft()
                 if transfer.turn.take():
                     self._running += 1
-                    transfer.add_done_callback(lambda _: self._ended())
-                    transfer.begin()
+                    return transfer
+        return None
 
-    def _ended(self) -> None:
+    def _leave(self) -> None:
         with self._lock:
             self._running -= 1
+
+    def _ended(self) -> None:
+        self._leave()
         self._begin_next()
 
 
@@ -260,7 +270,8 @@ def raise_first(outcomes: list[Outcome[Stored]]) -> None:
         return
     if len(errors) > 1:
         errors[0].add_note(f"{len(errors)} of {len(outcomes)} transfers of the group did not succeed")
-    raise errors[0]
+    first = errors[0]
+    raise first.__cause__ if isinstance(first, UnexpectedError) and first.__cause__ else first
 
 
 def _size_of(source: UploadSource) -> int:

@@ -8,9 +8,10 @@ import threading
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from penstock.client.sending.body import Body, Bytes, FileBody, MemoryBody, StreamBody, revision_of
-from penstock.errors import InvalidInput
-from penstock.files.source import SourceFile, SourceIdentity
+from penstock.client.sending.body import Body, Bytes, FileBody, MemoryBody, StreamBody, check_open
+from penstock.errors import InvalidInput, SourceUnreadable
+from penstock.files.opened_file import OpenedFile
+from penstock.files.source import SourceFile, SourceIdentity, made_when_read
 from penstock.net.errand import Errands
 from penstock.net.latch import Latch
 from penstock.transfer.journal import Source
@@ -60,7 +61,8 @@ class MemoryParts:
     identity: Source | None = None
 
     def __init__(self, data: Bytes) -> None:
-        self._view = memoryview(data).cast("B")
+        view = memoryview(data)
+        self._view = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
         self.total_bytes = len(self._view)
 
     def part(self, offset: int, size_bytes: int) -> Body:
@@ -82,14 +84,22 @@ class StreamParts:
         self._stream = stream
         self._errands = errands
         self._turn = threading.Lock()
-        self._revision = revision_of(stream)
-        self._start = stream.tell()
-        self.total_bytes = stream.seek(0, io.SEEK_END) - self._start
-        stream.seek(self._start)
+        self._opened = OpenedFile.of(stream)
+        try:
+            self._start = stream.tell()
+            self.total_bytes = max(stream.seek(0, io.SEEK_END) - self._start, 0)
+            stream.seek(self._start)
+        except OSError as error:
+            raise SourceUnreadable(
+                f"how long the stream {stream!r} is could not be found out: {error}",
+                advice="Read it into memory, or save it to a file, and upload that.",
+            ) from error
+        if self._opened is not None and self._opened.is_made_when_read():
+            raise made_when_read(repr(stream))
 
     def part(self, offset: int, size_bytes: int) -> Body:
         window = _Window(self._stream, self._turn, self._start + offset, size_bytes)
-        return StreamBody(cast("IO[bytes]", window), self._errands, size_bytes, self._revision)
+        return StreamBody(cast("IO[bytes]", window), self._errands, size_bytes, self._opened)
 
     def now(self, latch: Latch) -> Source | None:
         return None
@@ -107,6 +117,9 @@ class _Window(io.RawIOBase):
         self._start = start
         self._size_bytes = size_bytes
         self._position = 0
+
+    def __repr__(self) -> str:
+        return repr(self._stream)
 
     def fileno(self) -> int:
         return self._stream.fileno()
@@ -127,7 +140,8 @@ class _Window(io.RawIOBase):
         with self._turn:
             self._stream.seek(self._start + self._position)
             data = self._stream.read(left if size < 0 else min(size, left))
-        self._position += len(data)
+        if data is not None:  # a stream that does not block, and has nothing yet
+            self._position += len(data)
         return data
 
 
@@ -149,7 +163,13 @@ def part_source(source: UploadSource, errands: Errands) -> PartSource:
             f"{type(source).__name__} cannot be uploaded in parts",
             advice="Pass a path, bytes, or a file open for reading bytes; put_object takes iterables.",
         )
+    check_open(source)
     stream = source
+    if not hasattr(stream, "seekable"):
+        raise InvalidInput(
+            f"whether {type(stream).__name__} can seek is not known, so it cannot be uploaded in parts",
+            advice="Pass a path, bytes, or a file open for reading bytes; of memory, pass memoryview(...).",
+        )
     name = getattr(stream, "name", None)
     if isinstance(name, str) and _is_whole_file(stream, name):
         # The same file by its path: it can be read by many threads, and recognised later.
@@ -163,13 +183,15 @@ def part_source(source: UploadSource, errands: Errands) -> PartSource:
 
 
 def _is_whole_file(stream: IO[bytes], name: str) -> bool:
+    opened = OpenedFile.of(stream)
     try:
         return (
-            stream.seekable()
+            opened is not None
+            and stream.readable()
             and stream.tell() == 0
-            and os.path.samestat(os.fstat(stream.fileno()), Path(name).stat())
+            and os.path.samestat(opened.status, Path(name).stat())
         )
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return False
 
 

@@ -153,12 +153,14 @@ class PartialFile:
         return on.PartialDiscarded(was_there=was_there)
 
     def _discard_unkept(self) -> on.Event:
+        if self._target is None:
+            return on.PartialDiscarded(was_there=False)
         try:
-            self._opened.discard()
+            self._target.discard()
         except OSError as error:
             refused = TransferError(
                 f"what was fetched for {self._path} could not be removed: {error.strerror or error}",
-                advice=f"Remove {self._opened.temporary}, or download the file again.",
+                advice=f"Remove {self._target.temporary}, or download the file again.",
             )
             return on.DiscardPartialFailed(error=refused)
         return on.PartialDiscarded(was_there=True)

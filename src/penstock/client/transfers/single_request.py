@@ -59,6 +59,8 @@ class SingleRequest(ABC):
         self._kind = kind
         self._on_progress = on_progress
         self._alarm: Alarm | None = None
+        self._most_sent = -1
+        self._mistake: BaseException | None = None
         self._progress = Progress(total_bytes=total_bytes, parts_total=1)
 
     @abstractmethod
@@ -72,6 +74,11 @@ class SingleRequest(ABC):
     @abstractmethod
     def _let_go(self) -> None:
         """Close what the transfer had open."""
+
+    @property
+    def stopping(self) -> bool:
+        """True once it was told to stop."""
+        return self._latch.tripped
 
     @property
     def progress(self) -> Progress:
@@ -91,13 +98,13 @@ class SingleRequest(ABC):
         self._latch.trip(reason)
 
     def run(self) -> Outcome:
-        """Send it."""
+        """Send it. What a callback or a source raises stops it, and is told with its end."""
         try:
             with self._latch:
-                stored = self._send(self._latch)
+                ended = self._committed(self._send(self._latch))
         except PenstockError as error:
             aborted = isinstance(error, Aborted)
-            return Outcome(
+            ended = Outcome(
                 kind=OutcomeKind.ABORTED if aborted else OutcomeKind.FAILED,
                 committed=committed_by(error),
                 progress=self._progress,
@@ -106,12 +113,22 @@ class SingleRequest(ABC):
                 request_started=error.code.endswith("42") if aborted else True,
                 transfer=self._kind,
             )
+        except BaseException as error:  # noqa: BLE001 - the caller's own code; nobody here can answer for it
+            self._note_mistake(error)
+            ended = Outcome(
+                kind=OutcomeKind.ABORTED,
+                committed=Committed.UNKNOWN if self._most_sent >= self._total_bytes else Committed.NO,
+                progress=self._progress,
+                reason="failure",
+                request_started=self._most_sent >= 0,
+                transfer=self._kind,
+            )
         finally:
             self._let_go()
             if self._alarm is not None:
                 self._alarm.call_off()
                 ALARMS.wake()
-        return self._committed(stored)
+        return msgspec.structs.replace(ended, mistake=self._mistake)
 
     def clean_up(self, ended: Outcome) -> Outcome:
         """Nothing is left of a single request that could be cleaned up."""
@@ -159,9 +176,19 @@ class SingleRequest(ABC):
         )
 
     def _note_sent(self, so_far: int) -> None:
+        self._most_sent = max(self._most_sent, so_far)
         self._show(Progress(total_bytes=self._total_bytes, in_flight_bytes=so_far, parts_total=1))
 
     def _show(self, progress: Progress) -> None:
         self._progress = progress
-        if self._on_progress is not None:
+        if self._on_progress is None or self._mistake is not None:
+            return
+        try:
             self._on_progress(progress)
+        except BaseException as error:  # noqa: BLE001 - the caller's own code; nobody here can answer for it
+            self._note_mistake(error)
+
+    def _note_mistake(self, mistake: BaseException) -> None:
+        if self._mistake is None:
+            self._mistake = mistake
+        self._latch.trip("failure")

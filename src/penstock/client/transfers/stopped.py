@@ -27,7 +27,8 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
         """
         Go on with a transfer that was stopped: only what is missing is sent, copied or fetched.
 
-        An upload or a copy goes on under the same UploadId.
+        An upload or a copy goes on under the same UploadId; one that was stopped before OSS was asked for an
+        UploadId begins. A transfer of this process that was just told to stop is let end first.
 
         Args:
             what: A resume token, or ``oss://bucket/key``. The journal of this user is asked first: for the
@@ -48,6 +49,10 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
 
         Every other refusal is the transfer's result: `SourceChanged`, `TargetChanged`, `UploadLost`.
         """
+        parallel = options.get("parallel")
+        if parallel is not None and parallel < 1:
+            raise InvalidInput(f"{parallel} parts at a time cannot be", advice="Give 1 or more.")
+        self._let_end(what)
         path, beginning = self._beginning(what, by_journal=source is None)
         match _kind_of(beginning, source):
             case TransferKind.COPY:
@@ -88,6 +93,7 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
             JournalLocked: A process carries it out; abort it there.
             InvalidInput: Nothing of that name is known.
         """
+        self._let_end(what)
         path, beginning = self._beginning(what, to_cancel=True)
         if _kind_of(beginning, None) is TransferKind.DOWNLOAD:
             return self._cancel_download(_journal_of_download(what, path))
@@ -109,6 +115,7 @@ class TransferCalls(CopyTransfers, DownloadTransfers):
             JournalLocked: A process carries it out.
             InvalidInput: It is a download, which is never in doubt; or nothing of that name is known.
         """
+        self._let_end(what)
         path, beginning = self._beginning(what, by_journal=True)
         if _kind_of(beginning, None) is TransferKind.DOWNLOAD:
             raise InvalidInput(

@@ -77,6 +77,7 @@ def begun_job(what: str, beginning: Beginning, parts: PartSource, settings: Sett
                 source=parts.identity,
                 total_bytes=parts.total_bytes,
                 part_bytes=token.part_bytes,
+                forbid_overwrite=token.forbid_overwrite,
             )
     url = parse_url(what)
     return UploadJob(

@@ -7,6 +7,7 @@ import time
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -20,7 +21,7 @@ from penstock.client.running.registry import Registry
 from penstock.client.running.transfer import Aftermath, Driver, Transfer
 from penstock.client.sending.requester import Requester
 from penstock.client.sending.workers import Workers
-from penstock.client.transfers.driver import Journal
+from penstock.client.transfers.driver import Journal, carried_out
 from penstock.client.transfers.part_source import PartSource, UploadSource, part_source
 from penstock.client.transfers.single_upload import SingleUpload
 from penstock.client.transfers.upload_calls import UploadCalls
@@ -53,6 +54,9 @@ from penstock.transfer.outcome import Outcome
 from penstock.transfer.plan import AUTOMATIC_PART_BYTES, part_plan, suggested_parallel
 from penstock.transfer.progress import Progress
 from penstock.transfer.upload import UploadMachine
+
+_ENDING_S = 1.0
+"""How long a transfer that was told to stop may take to be quiet; it is within milliseconds."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -166,11 +170,11 @@ class UploadTransfers(Caller):
                 total_bytes=parts.total_bytes,
                 part_bytes=part_bytes,
                 options=journaled_options(url, fields, ownership_token),
+                forbid_overwrite=forbid_overwrite,
             )
             settings = UploadSettings(
                 parallel=parallel or suggested_parallel(plan),
                 protect_target=protect_target,
-                forbid_overwrite=forbid_overwrite,
                 trust_identity=IDENTITY_IS_PROOF,
             )
             file = self._journals.create(job.job_id) if journal else None
@@ -246,6 +250,11 @@ class UploadTransfers(Caller):
             by_journal: A transfer that a crash has cut off when all was made will do, too: nothing but its
                 journal is asked for.
         """
+        if not isinstance(what, str):
+            raise InvalidInput(
+                f"{what!r:.80} is neither a resume token nor an oss:// address",
+                advice="A transfer whose resume_token is None left nothing to go on with: begin it again.",
+            )
         if what.strip().startswith(tokens.PREFIX):
             token = tokens.decode(what)
             known = self._journals.of_job(token.job_id)
@@ -268,6 +277,19 @@ class UploadTransfers(Caller):
             return known.path, FromJournal(known.view)
         return None, FromKey(except_for=self._journals.cancelled_uploads(*target))
 
+    def _let_end(self, what: str) -> None:
+        """
+        Wait until transfers of this process that are meant, and were told to stop, have ended.
+
+        It takes them milliseconds, and only then do their journals say all, and are free.
+        """
+        if not isinstance(what, str):
+            return
+        for transfer in {*self._transfers, *self._registry.running()}:
+            if transfer.stopping and not transfer.done() and _is_meant(transfer, what.strip()):
+                with suppress(TimeoutError):
+                    transfer.outcome(_ENDING_S)
+
     def _without_source(
         self, what: str, path: Path | None, beginning: Beginning, first: Event | None, *, resolve_only: bool
     ) -> Outcome:
@@ -285,7 +307,7 @@ class UploadTransfers(Caller):
             if file is not None:
                 file.close()
             raise
-        return self._driver(self._requester, machine, job, empty, file, None, None).run(first)
+        return carried_out(self._driver(self._requester, machine, job, empty, file, None, None), first)
 
     def _limited(self, bandwidth_limit_bytes_s: float | None) -> Requester:
         """What one transfer sends its requests with, at a speed of its own."""
@@ -358,3 +380,10 @@ class UploadTransfers(Caller):
     def resolved(self, ended: Outcome) -> Outcome:
         """What became of a transfer that ended in doubt."""
         return self.resolve_upload(ended.resume_token) if ended.resume_token else ended
+
+
+def _is_meant(transfer: Transfer, what: str) -> bool:
+    """Whether a token, or an address, may be that of a running transfer."""
+    if what.startswith(tokens.PREFIX):
+        return transfer.transfer_id == tokens.decode(what).job_id
+    return what in transfer.name.split(" -> ")

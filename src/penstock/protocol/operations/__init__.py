@@ -17,6 +17,7 @@ from penstock.protocol.operations import (
     offers,
     publishing,
     retention,
+    select,
     settings,
     versioning,
 )
@@ -36,6 +37,7 @@ OPERATIONS = OperationTable(
         *publishing.OPERATIONS,
         *offers.OPERATIONS,
         *forms.OPERATIONS,
+        *select.OPERATIONS,
     )
 )
 

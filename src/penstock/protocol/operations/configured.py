@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penstock.protocol.limits import MAX_CONFIGURATION_BYTES
 from penstock.protocol.operation import Operation, Request, Result, Scope
 
 
@@ -14,6 +15,7 @@ def configuration_calls(
     answer: type[Result],
     delete: type[Request] | None = None,
     scope: Scope = Scope.BUCKET,
+    max_bytes: int = MAX_CONFIGURATION_BYTES,
 ) -> tuple[Operation, ...]:
     """
     Describe the calls of one configuration; what is put is what is answered.
@@ -24,10 +26,21 @@ def configuration_calls(
         put, get, delete: Their requests; some configurations cannot be deleted.
         answer: What holds the document.
         scope: Whether it is that of a bucket or of an account.
+        max_bytes: The longest one that is taken.
     """
     marks = ((mark, None),)
     calls = (
-        Operation(f"Put{name}", "PUT", scope, put, Result, marks=marks, body="xml", commits=True),
+        Operation(
+            f"Put{name}",
+            "PUT",
+            scope,
+            put,
+            Result,
+            marks=marks,
+            body="xml",
+            commits=True,
+            max_document_bytes=max_bytes,
+        ),
         Operation(f"Get{name}", "GET", scope, get, answer, marks=marks, answer="xml"),
     )
     if delete is None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from penstock.protocol.limits import MAX_REQUEST_XML_BYTES
 from penstock.protocol.marks import Element, Header, Query, XmlBody
 from penstock.protocol.operation import BucketRequest, ObjectRequest, Operation, Result, Scope
 from penstock.protocol.operations.headers import (
@@ -196,6 +197,7 @@ OPERATIONS = (
         answer_root="DeleteResult",
         commits=True,
         needs_content_md5=True,
+        max_document_bytes=MAX_REQUEST_XML_BYTES,
     ),
     Operation(
         "CopyObject",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from penstock.protocol.limits import MAX_REQUEST_XML_BYTES
 from penstock.protocol.marks import Element, Header, Query, XmlBody
 from penstock.protocol.operation import BucketRequest, Operation, Result, Scope
 from penstock.protocol.operations.configured import configuration_calls
@@ -229,6 +230,7 @@ OPERATIONS = (
         get=GetBucketLifecycle,
         answer=GetBucketLifecycleResult,
         delete=DeleteBucketLifecycle,
+        max_bytes=MAX_REQUEST_XML_BYTES,
     ),
     *configuration_calls(
         "BucketEncryption",

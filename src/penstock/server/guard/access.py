@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.errors import ServiceError
 from penstock.protocol import dates
 from penstock.protocol.error_table import fault
-from penstock.protocol.operations.access import Referer
+from penstock.protocol.operations.access import Referer, Referers
 from penstock.server.guard.accounts import Caller
 from penstock.server.guard.policy import Asked, like
 from penstock.server.guard.rules import NO_RULES, Rules
 from penstock.server.http.request import Request
 from penstock.server.store.records import BucketRecord
 
-_READS = frozenset({"GetObject", "HeadObject", "GetObjectMeta", "GetSymlink"})
+_READS = frozenset({"GetObject", "HeadObject", "GetObjectMeta", "GetSymlink", "SelectObject"})
 _LISTS = frozenset({"ListObjects", "ListObjectsV2"})
 _WRITES = frozenset(
     {
@@ -23,12 +23,12 @@ _WRITES = frozenset(
         "PostObject",
         "AppendObject",
         "DeleteObject",
-        "DeleteMultipleObjects",
         "InitiateMultipartUpload",
         "UploadPart",
         "CompleteMultipartUpload",
         "AbortMultipartUpload",
         "ListParts",
+        "CreateSelectObjectMeta",
     }
 )
 _READABLE = frozenset({"public-read", "public-read-write"})
@@ -36,15 +36,16 @@ _ACTIONS = {
     "HeadObject": "GetObject",
     "GetObjectMeta": "GetObject",
     "GetSymlink": "GetObject",
+    "SelectObject": "GetObject",
     "AppendObject": "PutObject",
     "CopyObject": "PutObject",
     "PostObject": "PutObject",
     "PutSymlink": "PutObject",
+    "CreateSelectObjectMeta": "PutObject",
     "InitiateMultipartUpload": "PutObject",
     "UploadPart": "PutObject",
     "UploadPartCopy": "PutObject",
     "CompleteMultipartUpload": "PutObject",
-    "DeleteMultipleObjects": "DeleteObject",
     "ListObjectsV2": "ListObjects",
     "PutObjectACL": "PutObjectAcl",
     "GetObjectACL": "GetObjectAcl",
@@ -128,9 +129,15 @@ def _agrees_to_pay(ask: Ask) -> bool:
 
 
 def check_referer(rule: Referer, referer: str) -> None:
-    """Refuse what does not come from where it may."""
+    """
+    Refuse what does not come from where it may.
+
+    An entry of the lists stands for every address that begins so: ``http://www.aliyun.com`` for
+    ``http://www.aliyun.com/page.html`` too ("Configure hotlink protection" of the OSS documentation).
+    """
+    refused, allowed = _entries(rule.refused), _entries(rule.allowed)
     if not referer:
-        if rule.allow_empty is False and rule.allowed is not None and rule.allowed.referers:
+        if rule.allow_empty is False and allowed:
             raise _denied("You are denied by bucket referer policy.", "0003-00000503")
         return
     looked_at = referer
@@ -139,12 +146,17 @@ def check_referer(rule: Referer, referer: str) -> None:
         looked_at = f"{scheme}{separator}{rest.partition('/')[0]}"
     elif rule.allow_truncate_query is not False:
         looked_at = referer.partition("?")[0]
-    refused = rule.refused.referers if rule.refused is not None else ()
-    allowed = rule.allowed.referers if rule.allowed is not None else ()
-    if any(like(one, looked_at, ignore_case=True) for one in refused) or (
-        allowed and not any(like(one, looked_at, ignore_case=True) for one in allowed)
-    ):
+    if _begins_as(refused, looked_at) or (allowed and not _begins_as(allowed, looked_at)):
         raise _denied("You are denied by bucket referer policy.", "0003-00000503")
+
+
+def _entries(given: Referers | None) -> tuple[str, ...]:
+    # An empty entry, with which some clear a list, is none.
+    return tuple(one for one in given.referers if one) if given is not None else ()
+
+
+def _begins_as(entries: Sequence[str], address: str) -> bool:
+    return any(like(f"{one}*", address, ignore_case=True) for one in entries)
 
 
 def _by_policy(ask: Ask) -> bool:
@@ -175,26 +187,33 @@ def _open_by_list(ask: Ask, bucket: BucketRecord) -> bool:
     return ask.operation in _WRITES and acl == "public-read-write"
 
 
+def facts_of(request: Request, now_s: float) -> dict[str, str]:
+    """What conditions of policies may look at in every request."""
+    return {
+        "acs:sourceip": request.peer,
+        "acs:securetransport": "true" if request.secure else "false",
+        "acs:currenttime": dates.to_iso(int(now_s)),
+        "acs:useragent": request.headers.get("user-agent", ""),
+    }
+
+
 def _asked(ask: Ask) -> Asked:
     action = _ACTIONS.get(ask.operation, ask.operation)
     query = ask.query or {}
     if query.get("versionId") and action in _BY_VERSION:
         action += "Version"
-    bucket, request = ask.bucket, ask.request
+    bucket = ask.bucket
     owner = bucket.owner if bucket is not None else ask.caller.account
     region = bucket.region if bucket is not None else "*"
     name = f"{ask.bucket_name}/{ask.key}" if ask.key else ask.bucket_name or "*"
     facts = {
-        "acs:sourceip": request.peer,
-        "acs:securetransport": "true" if request.secure else "false",
-        "acs:currenttime": dates.to_iso(int(ask.now_s)),
-        "acs:useragent": request.headers.get("user-agent", ""),
+        **facts_of(ask.request, ask.now_s),
         "oss:prefix": query.get("prefix") or "",
         "oss:delimiter": query.get("delimiter") or "",
     }
     for header in ("x-oss-acl", "x-oss-object-acl", "x-oss-storage-class"):
-        if header in request.headers:
-            facts[f"oss:{header}"] = request.headers[header]
+        if header in ask.request.headers:
+            facts[f"oss:{header}"] = ask.request.headers[header]
     return Asked(ask.caller.names, f"oss:{action}", f"acs:oss:oss-{region}:{owner}:{name}", facts)
 
 

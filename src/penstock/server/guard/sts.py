@@ -2,8 +2,11 @@
 Temporary keys: AssumeRole, as the security token service of Alibaba Cloud answers it.
 
 A request is ``/?Action=AssumeRole&...`` signed by the rules of that service (HMAC-SHA1 over all
-parameters), and comes by GET or POST to the address of the server itself. What is issued ends with the
-server at the latest.
+parameters), and comes by GET or POST to the address of the server itself; a POST may have parameters in its
+body, as a form. What is issued ends with the server at the latest.
+
+There are no roles: whoever may assume one (a user without a policy, or whose policy allows
+``sts:AssumeRole``) gets keys that may do what the user may, or less.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from penstock.errors import InvalidInput, ServiceError
 from penstock.protocol import dates, percent
 from penstock.protocol.limits import MAX_CLOCK_SKEW_S
 from penstock.server.guard.accounts import Caller, User
-from penstock.server.guard.policy import Policy, read_policy
+from penstock.server.guard.policy import Asked, Policy, read_policy
 
 LEAST_S: Final = 900
 MOST_S: Final = 43_200
@@ -146,6 +149,7 @@ def assume_role(
     users: Mapping[str, User],
     tokens: Tokens,
     *,
+    facts: Mapping[str, str],
     request_id: str,
     now_s: float,
 ) -> Answer:
@@ -154,12 +158,13 @@ def assume_role(
 
     Args:
         method: GET or POST.
-        parameters: Of the query, decoded.
+        parameters: Of the query and the form, decoded.
         users: By access key id; their accounts are filled in.
         tokens: Makes the keys.
+        facts: What the conditions of a user's policy look at.
     """
     try:
-        made = _wanted(method, parameters, users, now_s)
+        made = _wanted(method, parameters, users, facts, now_s)
     except StsRefused as refused:
         content = {"RequestId": request_id, "Code": refused.code, "Message": refused.message}
         return _document(refused.status, "Error", content, parameters)
@@ -190,7 +195,9 @@ class _Wanted:
     policy: str | None
 
 
-def _wanted(method: str, given: Mapping[str, str], users: Mapping[str, User], now_s: float) -> _Wanted:
+def _wanted(
+    method: str, given: Mapping[str, str], users: Mapping[str, User], facts: Mapping[str, str], now_s: float
+) -> _Wanted:
     access_key_id = given.get("AccessKeyId", "")
     user = users.get(access_key_id)
     if user is None:
@@ -207,10 +214,12 @@ def _wanted(method: str, given: Mapping[str, str], users: Mapping[str, User], no
     if not role.startswith("acs:ram::") or ":role/" not in role:
         raise StsRefused(400, "InvalidParameter.RoleArn", "The role is not acs:ram::ACCOUNT:role/NAME.")
     account, _, name = role.removeprefix("acs:ram::").partition(":role/")
-    if account != user.account:
-        raise StsRefused(403, "NoPermission", "You are not authorized to do this action.")
+    if account != user.account or not _may_assume(user, role, facts):
+        raise StsRefused(
+            403, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM."
+        )
     text = given.get("DurationSeconds") or str(_DEFAULT_S)
-    if not text.isdecimal() or not LEAST_S <= int(text) <= MOST_S:
+    if not text.isdecimal() or len(text) > 9 or not LEAST_S <= int(text) <= MOST_S:
         raise StsRefused(
             400, "InvalidParameter.DurationSeconds", f"DurationSeconds is {LEAST_S} to {MOST_S}."
         )
@@ -224,6 +233,11 @@ def _wanted(method: str, given: Mapping[str, str], users: Mapping[str, User], no
             raise StsRefused(400, "InvalidParameter.PolicyGrammar", error.message) from error
     role_session = f"acs:sts::{user.account}:assumed-role/{name}/{session}"
     return _Wanted(access_key_id, role_session, int(now_s) + int(text), policy)
+
+
+def _may_assume(user: User, role: str, facts: Mapping[str, str]) -> bool:
+    # The policy of a user names no principals.
+    return user.policy is None or user.policy.verdict(Asked((), "sts:AssumeRole", role, facts)) == "Allow"
 
 
 def _check_time(text: str, now_s: float) -> None:

@@ -18,6 +18,7 @@ from penstock.server.handlers import (
     preflight,
     reading,
     restoring,
+    selecting,
     settings,
     versioning,
     worm,
@@ -38,6 +39,7 @@ HANDLERS: dict[type, Handler] = {
     **restoring.HANDLERS,
     **preflight.HANDLERS,
     **offers.HANDLERS,
+    **selecting.HANDLERS,
 }
 BODY_HANDLERS: dict[type, BodyHandler] = {
     **objects.BODY_HANDLERS,

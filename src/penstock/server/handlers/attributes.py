@@ -42,10 +42,12 @@ def attributes_of(call: Call[Any], asked: NewObjectHeaders) -> Attributes:
     What a request says about the object that it makes.
 
     Raises:
-        ServiceError: An access list, storage class, tag or encryption that OSS does not know, or too much
-            metadata.
+        ServiceError: An access list, storage class, tag or encryption that OSS does not know, too much
+            metadata, or tags from whom may not put tags.
     """
     check_metadata(asked.metadata)
+    if asked.tags:
+        call.may("PutObjectTagging", asked.bucket, asked.key)
     extra = {**_encryption_of(call, asked), **worm_of(call, asked)}
     return Attributes(
         content_type=asked.content_type or _DEFAULT_TYPE,
@@ -186,10 +188,11 @@ def describe(record: ObjectRecord, now_s: float) -> ObjectDescription:
 
 
 def content_md5(record: ObjectRecord) -> str | None:
-    """The MD5 of an object that was put in one piece, as ``Content-MD5`` has it."""
-    if record.kind is not ObjectKind.NORMAL or len(record.etag) != 32:
-        return None
-    return base64.b64encode(bytes.fromhex(record.etag)).decode()
+    """The MD5 of an object that was put in one piece or in sequence, as ``Content-MD5`` has it."""
+    known = record.attributes.md5
+    if known is None and record.kind is ObjectKind.NORMAL and len(record.etag) == 32:
+        known = record.etag
+    return base64.b64encode(bytes.fromhex(known)).decode() if known is not None else None
 
 
 def encryption(kept: Attributes) -> dict[str, Any]:
@@ -209,7 +212,7 @@ def client_encryption(kept: Attributes) -> dict[str, Any]:
 
     def size(name: str) -> int | None:
         text = said(name) or ""
-        return int(text) if text.isascii() and text.isdecimal() else None
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
     return {
         "client_encryption_key": said("key"),

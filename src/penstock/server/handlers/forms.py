@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Never
 
 from penstock.errors import InvalidInput
@@ -16,7 +16,6 @@ from penstock.protocol.operations.objects import PutObject
 from penstock.server import callback
 from penstock.server.call import Acceptance, BodyHandler, Call, Reply
 from penstock.server.form import FormReader
-from penstock.server.guard.accounts import Caller
 from penstock.server.guard.post_policy import PostPolicy, read_post_policy
 from penstock.server.handlers.attributes import attributes_of, encryption_headers
 from penstock.server.handlers.overwriting import overwriting_forbidden
@@ -28,28 +27,23 @@ from penstock.server.store.records import ObjectRecord
 
 @dataclass(slots=True)
 class _Upload:
-    """What a form has said so far."""
+    """What a form has said so far; `call` is that of whoever signed it, once that is known."""
 
+    call: Call[PostObject]
     asked: PutObject | None = None
     policy: PostPolicy | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
-    caller: Caller = field(default_factory=Caller)
 
 
 def accept(call: Call[PostObject]) -> Acceptance:
-    upload = _Upload()
-
-    def on_file(fields: Mapping[str, str]) -> None:
-        _begin(call, upload, fields)
-
-    reader = FormReader(call.asked.content_type, on_file)
-    return Acceptance(
-        MAX_SINGLE_PUT_BYTES, None, reader.feed, lambda staged: _store(call, upload, reader, staged)
-    )
+    upload = _Upload(call)
+    reader = FormReader(call.asked.content_type, lambda fields: _begin(upload, fields))
+    return Acceptance(MAX_SINGLE_PUT_BYTES, None, reader.feed, lambda staged: _store(upload, reader, staged))
 
 
-def _begin(call: Call[PostObject], upload: _Upload, fields: Mapping[str, str]) -> None:
+def _begin(upload: _Upload, fields: Mapping[str, str]) -> None:
     """Judges the form when its file begins, before a byte of it is taken."""
+    call = upload.call
     bucket = call.asked.bucket
     key = fields.get("key", "").replace("${filename}", fields.get("${filename}", ""))
     if not key:
@@ -58,11 +52,12 @@ def _begin(call: Call[PostObject], upload: _Upload, fields: Mapping[str, str]) -
         names.check_key(key)
     except InvalidInput as error:
         raise refusal_of_name("InvalidObjectName", error) from error
-    caller = upload.caller = call.admit(fields, bucket, key)
+    admitted = call.admit(fields, bucket, key)
+    call = upload.call = replace(call, caller=admitted.caller, may=admitted.may)
     if fields.get("policy"):
         upload.policy = read_post_policy(fields["policy"])
         upload.policy.check({**fields, "key": key}, bucket, call.service.clock())
-    elif not caller.anonymous:
+    elif not call.caller.anonymous:
         raise fault("MissingArgument", ArgumentName="policy")
     headers = {name: value for name, value in fields.items() if value}
     upload.asked = from_wire(PutObject, (), headers, bucket=bucket, key=key)
@@ -71,10 +66,8 @@ def _begin(call: Call[PostObject], upload: _Upload, fields: Mapping[str, str]) -
     callback.read(fields.get("callback"), fields.get("callback-var"))
 
 
-def _store(
-    call: Call[PostObject], upload: _Upload, reader: FormReader, staged: StagedBlob
-) -> PostObjectResult | Reply:
-    asked = upload.asked
+def _store(upload: _Upload, reader: FormReader, staged: StagedBlob) -> PostObjectResult | Reply:
+    call, asked = upload.call, upload.asked
     if asked is None:
         raise fault("IncorrectNumberOfFilesInPOSTRequest")
     if not reader.complete:
@@ -82,7 +75,7 @@ def _store(
     if upload.policy is not None:
         upload.policy.check_size(staged.size_bytes)
     attributes = attributes_of(call, asked)
-    forbidden = overwriting_forbidden(call, asked.key, asked.forbid_overwrite, upload.caller)
+    forbidden = overwriting_forbidden(call, asked.key, asked.forbid_overwrite)
     with check_overwrite(call, asked.key):
         record = call.store.put_object(
             asked.bucket, asked.key, staged, attributes, forbid_overwrite=forbidden
@@ -90,9 +83,8 @@ def _store(
     headers = encryption_headers(attributes)
     wanted = callback.read(upload.fields.get("callback"), upload.fields.get("callback-var"))
     if wanted is not None:
-        answer = callback.carry_out(wanted, call, record)
         result = PostObjectResult(etag=record.etag, crc64=record.crc64, version_id=record.version_id)
-        return Reply(result, 200, {**headers, "content-type": "application/json"}, answer)
+        return callback.answered_by(wanted, call, record, Reply(result, 200, headers))
     return _reply(call, upload.fields, record, headers)
 
 

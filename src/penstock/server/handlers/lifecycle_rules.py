@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 
-from penstock.protocol import names
+from penstock.protocol import dates, names
 from penstock.protocol.error_table import fault
 from penstock.protocol.operations.retention import Lifecycle, LifecycleRule
 from penstock.server.call import Call
@@ -16,6 +17,10 @@ from penstock.server.handlers.attributes import STORAGE_CLASSES
 from penstock.server.handlers.validation import malformed
 
 MOST_RULES = 1000
+MOST_DAYS = 2**31 - 1
+"""OSS names no limit; this one is far beyond any age, and what is computed with it fits everywhere."""
+
+_DAY_S = 86_400
 WARMTH = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 """Storage classes, each colder than the one before."""
 
@@ -49,9 +54,12 @@ def _rule(rule: LifecycleRule) -> LifecycleRule:
         one = rule.expiration
         _just_one(one.days, one.created_before, one.date, one.lone_markers)
         _at_least_a_day(one.days)
+        _midnight("CreatedBeforeDate", one.created_before)
+        _midnight("Date", one.date)
     if rule.abort is not None:
         _just_one(rule.abort.days, rule.abort.created_before)
         _at_least_a_day(rule.abort.days)
+        _midnight("CreatedBeforeDate", rule.abort.created_before)
         if rule.tags:
             raise malformed("a rule with tags does not abort uploads")
     if rule.noncurrent_expiration is not None:
@@ -61,6 +69,7 @@ def _rule(rule: LifecycleRule) -> LifecycleRule:
     for change in rule.transitions:
         _just_one(change.days, change.created_before)
         _at_least_a_day(change.days, zero=True)
+        _midnight("CreatedBeforeDate", change.created_before)
         _check_class(change.storage_class)
     for past in rule.noncurrent_transitions:
         _at_least_a_day(past.days, zero=True)
@@ -144,8 +153,14 @@ def _just_one(*given: object) -> None:
 
 
 def _at_least_a_day(days: int | None, *, zero: bool = False) -> None:
-    if days is not None and days < (0 if zero else 1):
+    if days is not None and not (0 if zero else 1) <= days <= MOST_DAYS:
         raise fault("InvalidArgument", message="Days must be a positive integer.", ArgumentName="Days")
+
+
+def _midnight(name: str, given: datetime | None) -> None:
+    if given is not None and int(given.timestamp()) % _DAY_S:
+        shown = dates.to_iso(int(given.timestamp()))
+        raise fault("InvalidArgument", message="Date is not valid", ArgumentName=name, ArgumentValue=shown)
 
 
 def _check_class(storage_class: str | None) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import msgspec
-
 from penstock.protocol import percent
 from penstock.protocol.error_table import fault
 from penstock.protocol.limits import (
@@ -47,6 +45,7 @@ from penstock.server.handlers.attributes import (
     object_acl,
 )
 from penstock.server.handlers.conditions import check_conditions
+from penstock.server.handlers.links import followed
 from penstock.server.handlers.listing import page_size, url_encoding
 from penstock.server.handlers.overwriting import overwriting_forbidden
 from penstock.server.handlers.ranges import source_range
@@ -98,10 +97,14 @@ def upload_part_copy(call: Call[UploadPartCopy]) -> UploadPartCopyResult:
     _check_number(asked.number)
     call.may("GetObject", asked.source.bucket, asked.source.key, asked.source.version_id)
     offset, length = source_range(asked.source_range) or (0, None)
+    found = _source(call)
 
     def check_source(source: ObjectRecord) -> None:
+        call.may("GetObject", source.bucket, source.key, found.version_id, source.attributes.acl)
         if source.kind is ObjectKind.APPENDABLE:
             raise fault("OperationNotSupported")
+        if source.kind is ObjectKind.SYMLINK:
+            raise fault("InvalidTargetType")
         if not readable(source.attributes, call.service.clock()):
             raise fault("InvalidObjectState")
         check_conditions(
@@ -114,7 +117,7 @@ def upload_part_copy(call: Call[UploadPartCopy]) -> UploadPartCopyResult:
         )
 
     part = call.store.copy_part(
-        CopySource(asked.source.bucket, asked.source.key, asked.source.version_id),
+        found,
         asked.bucket,
         asked.key,
         asked.upload_id,
@@ -128,23 +131,30 @@ def upload_part_copy(call: Call[UploadPartCopy]) -> UploadPartCopyResult:
     )
 
 
+def _source(call: Call[UploadPartCopy]) -> CopySource:
+    """The object that a part is copied from: a link has no bytes of its own, its target has."""
+    asked = call.asked.source
+    source = CopySource(asked.bucket, asked.key, asked.version_id)
+    record = call.store.head_object(source.bucket, source.key, source.version_id)
+    if record.kind is not ObjectKind.SYMLINK:
+        return source
+    return CopySource(source.bucket, followed(call, record).key)
+
+
 def complete(call: Call[CompleteMultipartUpload]) -> Reply:
     asked = call.asked
     _refuse_encryption(call)
     encoding_type = url_encoding(asked.encoding_type)
-    acl = object_acl(asked.acl)
+    acl = None if asked.acl is None else object_acl(asked.acl)
     wanted = callback.read(asked.callback, asked.callback_var)
     record = call.store.complete_upload(
         asked.bucket,
         asked.key,
         asked.upload_id,
         _listed_parts(asked),
+        acl=acl,
         forbid_overwrite=overwriting_forbidden(call, asked.key, asked.forbid_overwrite),
     )
-    if acl != "default":
-        record = call.store.update_object(
-            asked.bucket, asked.key, lambda kept: msgspec.structs.replace(kept, acl=acl), record.version_id
-        )
     result = CompleteMultipartUploadResult(
         encoding_type=encoding_type,
         location=f"{call.base}/{asked.bucket}/{percent.encode(asked.key, keep_slash=True)}",
@@ -155,10 +165,8 @@ def complete(call: Call[CompleteMultipartUpload]) -> Reply:
         version_id=record.version_id,
     )
     headers = {**encryption_headers(record.attributes), "etag": f'"{record.etag}"'}
-    if wanted is None:
-        return Reply(result, headers=headers)
-    answer = callback.carry_out(wanted, call, record)
-    return Reply(result, headers={**headers, "content-type": "application/json"}, body=answer)
+    reply = Reply(result, headers=headers)
+    return reply if wanted is None else callback.answered_by(wanted, call, record, reply)
 
 
 def abort(call: Call[AbortMultipartUpload]) -> Result:

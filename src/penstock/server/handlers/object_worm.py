@@ -35,6 +35,8 @@ _UNTIL = "worm-until-s"
 _HOLD = "worm-hold"
 _DAY_S = 86_400
 _YEAR_DAYS = 365
+_MOST_YEARS = 100
+"""OSS names no limit; this one keeps every moment within what a date can say."""
 
 
 def worm_of(call: Call[Any], asked: NewObjectHeaders) -> dict[str, str]:
@@ -138,7 +140,8 @@ def configuration(call: Call[Any], given: ObjectWorm) -> ObjectWorm:
         return given
     if given.mode not in MODES or (given.days is None) == (given.years is None):
         raise fault("MalformedXML", ErrorDetail="a default retention needs Mode, and Days or Years")
-    if (given.days if given.days is not None else given.years or 0) < 1:
+    days = given.days if given.days is not None else (given.years or 0) * _YEAR_DAYS
+    if not 1 <= days <= _MOST_YEARS * _YEAR_DAYS:
         raise fault("InvalidWORMConfiguration")
     return given
 

@@ -60,10 +60,8 @@ def put_object(call: Call[PutObject], staged: StagedBlob) -> Reply:
     )
     headers = encryption_headers(attributes)
     wanted = callback.read(asked.callback, asked.callback_var)
-    if wanted is None:
-        return Reply(result, headers=headers)
-    answer = callback.carry_out(wanted, call, record)
-    return Reply(result, headers={**headers, "content-type": "application/json"}, body=answer)
+    reply = Reply(result, headers=headers)
+    return reply if wanted is None else callback.answered_by(wanted, call, record, reply)
 
 
 def accept_append(call: Call[AppendObject]) -> Acceptance:
@@ -107,6 +105,7 @@ def copy_object(call: Call[CopyObject]) -> Reply:
     def attributes(source: ObjectRecord) -> Attributes:
         nonlocal source_version_id
         source_version_id = source.version_id
+        call.may("GetObject", source.bucket, source.key, asked.source.version_id, source.attributes.acl)
         check_conditions(
             source,
             if_match=asked.source_if_match,
@@ -171,7 +170,7 @@ def delete_multiple_objects(call: Call[DeleteMultipleObjects]) -> DeleteMultiple
         raise fault("MalformedXML", ErrorDetail=f"1 to {MAX_DELETE_KEYS} keys can be deleted at once")
     for target in targets:
         check_version_id(target.version_id)
-        call.may("DeleteObject", asked.bucket, target.key, target.version_id)
+        call.may("DeleteObject", asked.bucket, target.key, target.version_id or None)
     deleted = call.store.delete_objects(
         asked.bucket, [(target.key, target.version_id or None) for target in targets]
     )

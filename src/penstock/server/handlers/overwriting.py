@@ -6,21 +6,18 @@ from typing import Any
 
 from penstock.protocol.operations.access import OverwriteRule
 from penstock.server.call import Call
-from penstock.server.guard.accounts import Caller
 from penstock.server.guard.policy import like
 
 
-def overwriting_forbidden(call: Call[Any], key: str, wish: bool | None, caller: Caller | None = None) -> bool:
+def overwriting_forbidden(call: Call[Any], key: str, wish: bool | None) -> bool:
     """
     Whether a write to a key fails where something is.
 
     Args:
         wish: What the request says itself.
-        caller: Who writes, if that is not `Call.caller`.
     """
     rules = call.rules.overwrite.rules if call.rules.overwrite is not None else ()
-    names = (caller or call.caller).names
-    return bool(wish) or any(_is_about(rule, key, names) for rule in rules)
+    return bool(wish) or any(_is_about(rule, key, call.caller.names) for rule in rules)
 
 
 def _is_about(rule: OverwriteRule, key: str, names: tuple[str, ...]) -> bool:

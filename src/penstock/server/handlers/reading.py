@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from penstock.errors import ServiceError
 from penstock.protocol.error_table import fault
 from penstock.protocol.operations.headers import Conditions, ObjectDescription
 from penstock.protocol.operations.objects import GetObject, GetObjectMeta, HeadObject
@@ -13,6 +14,7 @@ from penstock.server.call import Call, Handler, Reply
 from penstock.server.handlers.attributes import describe, moment
 from penstock.server.handlers.compression import compressed, compressible
 from penstock.server.handlers.conditions import check_conditions
+from penstock.server.handlers.links import check_target, followed, target_key, target_missing
 from penstock.server.handlers.ranges import wanted_range
 from penstock.server.handlers.restoring import readable
 from penstock.server.http.response import ObjectBody
@@ -46,9 +48,7 @@ def get_object(call: Call[GetObject]) -> Reply:
     try:
         record = opened.record
         _check(asked, record)
-        direct = call.rules.direct_read and record.attributes.storage_class == "Archive"
-        if not direct and not readable(record.attributes, call.service.clock()):
-            raise fault("InvalidObjectState")
+        _check_state(call, record)
         described = _described(call, record, link)
         strict = (asked.range_behavior or "").lower() == "standard"
         part = wanted_range(asked.range, record.size_bytes, strict=strict)
@@ -79,6 +79,28 @@ def get_object(call: Call[GetObject]) -> Reply:
     )
 
 
+def opened_for_reading(call: Call[Any], version_id: str | None) -> OpenObject:
+    """
+    The object of a call, whose bytes may be read now; the caller closes it.
+
+    Raises:
+        ServiceError: InvalidObjectState for an archived object.
+    """
+    opened, _ = _open(call, call.asked.bucket, call.asked.key, version_id)
+    try:
+        _check_state(call, opened.record)
+    except ServiceError:
+        opened.close()
+        raise
+    return opened
+
+
+def _check_state(call: Call[Any], record: ObjectRecord) -> None:
+    direct = call.rules.direct_read and record.attributes.storage_class == "Archive"
+    if not direct and not readable(record.attributes, call.service.clock()):
+        raise fault("InvalidObjectState")
+
+
 def head_object(call: Call[HeadObject]) -> Reply:
     asked = call.asked
     record, link = _find(call, asked.bucket, asked.key, asked.version_id)
@@ -101,17 +123,10 @@ def get_object_meta(call: Call[GetObjectMeta]) -> ObjectDescription:
 def _find(
     call: Call[Any], bucket: str, key: str, version_id: str | None
 ) -> tuple[ObjectRecord, ObjectRecord | None]:
-    """The object that a reader means, and the symbolic link that led to it, if one did."""
+    """The object that a reader means and may read, and the symbolic link that led to it, if one did."""
     record = call.store.head_object(bucket, key, version_id)
-    if record.kind is not ObjectKind.SYMLINK:
-        return record, None
-    try:
-        target = call.store.head_object(bucket, record.attributes.symlink_target or "")
-    except KeyMissing:
-        raise fault("SymlinkTargetNotExist", Key=record.attributes.symlink_target or "") from None
-    if target.kind is ObjectKind.SYMLINK:
-        raise fault("InvalidTargetType")
-    return target, record
+    _check_list(call, record, version_id)
+    return (followed(call, record), record) if record.kind is ObjectKind.SYMLINK else (record, None)
 
 
 def _open(
@@ -119,19 +134,30 @@ def _open(
 ) -> tuple[OpenObject, ObjectRecord | None]:
     """As `_find`, with the bytes; the caller closes them."""
     opened = call.store.get_object(bucket, key, version_id)
-    if opened.record.kind is not ObjectKind.SYMLINK:
-        return opened, None
+    try:
+        _check_list(call, opened.record, version_id)
+        if opened.record.kind is not ObjectKind.SYMLINK:
+            return opened, None
+    except BaseException:
+        opened.close()
+        raise
     link = opened.record
     opened.close()
-    target = link.attributes.symlink_target or ""
     try:
-        opened = call.store.get_object(bucket, target)
+        opened = call.store.get_object(bucket, target_key(link))
     except KeyMissing:
-        raise fault("SymlinkTargetNotExist", Key=target) from None
-    if opened.record.kind is ObjectKind.SYMLINK:
+        raise target_missing(call, link) from None
+    try:
+        check_target(call, opened.record)
+    except BaseException:
         opened.close()
-        raise fault("InvalidTargetType")
+        raise
     return opened, link
+
+
+def _check_list(call: Call[Any], record: ObjectRecord, version_id: str | None) -> None:
+    """Refuse what took the place of an object that the caller might read, since the head was judged."""
+    call.may(call.operation, record.bucket, record.key, version_id, record.attributes.acl)
 
 
 def _described(call: Call[Any], record: ObjectRecord, link: ObjectRecord | None) -> ObjectDescription:

@@ -35,8 +35,10 @@ class Limits:
     How much the server takes on at once.
 
     Attributes:
-        connections: Whoever comes beyond them is answered 503.
-        requests: Requests under way; those beyond are answered 503.
+        connections: For whoever comes beyond them, the one ends that has asked nothing for the longest; if
+            there is none, the answer is 503. Fewer, if the system does not let so many files be open.
+        requests: Requests under way, from when all of a small body is there, or the head of a large one was
+            judged; those beyond are answered 503.
     """
 
     connections: int = 4096

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 
-from penstock.server.http.response import ObjectBody, Response
+from penstock.server.http.response import ObjectBody, Response, StreamedBody
 from penstock.server.http.stream import Stream, StreamLost, StreamStalled
 from penstock.server.http.traffic import Pace
-from penstock.server.http.wire import framed, response_head
+from penstock.server.http.wire import LAST_CHUNK, chunk, framed, response_head
 from penstock.server.http.workers import Workers
 from penstock.server.store.interface import Segment
 
@@ -55,6 +55,12 @@ class Sender:
                 await self._send_object(body, response.bytes_per_s)
             finally:
                 await self._workers.run(body.close)
+        elif isinstance(body, StreamedBody):
+            self._stream.write(head)
+            try:
+                await self._send_streamed(body, chunked=response.chunked)
+            finally:
+                await self._workers.run(body.close)
         elif body and response.bytes_per_s:
             self._stream.write(head)
             await self._send_slowly(memoryview(body), Pace(response.bytes_per_s, self._loop.time()))
@@ -65,9 +71,11 @@ class Sender:
     async def send_only(self, response: Response, most_bytes: int) -> None:
         """Send the beginning of an answer."""
         body = framed(response)
-        if isinstance(body, ObjectBody):
+        if isinstance(body, ObjectBody | StreamedBody):
             whole = await self._workers.run(body.read)
             await self._workers.run(body.close)
+            if response.chunked:
+                whole = chunk(whole) + LAST_CHUNK
         else:
             whole = body or b""
         self._stream.write((response_head(response, keep_alive=True) + whole)[:most_bytes])
@@ -85,6 +93,19 @@ class Sender:
                 await self._send_read(segment, pace)
             else:
                 await self._send_file(segment)
+
+    async def _send_streamed(self, body: StreamedBody, *, chunked: bool) -> None:
+        # Each piece is work of its own, so that others have their turn on the workers in between.
+        while (piece := await self._workers.run(body.next)) is not None:
+            if piece:
+                self._stream.write(chunk(piece) if chunked else piece)
+            elif self._stream.ended:
+                # Where nothing is sent, nothing but this tells that nobody listens any more.
+                raise StreamLost
+            await self._stream.drained(self._patience_s)
+        if chunked:
+            self._stream.write(LAST_CHUNK)
+            await self._stream.drained(self._patience_s)
 
     async def _send_file(self, segment: Segment) -> None:
         transport, at, end = self._stream.transport, segment.offset, segment.offset + segment.length

@@ -94,6 +94,11 @@ class Stream(asyncio.BufferedProtocol):
         return self._transport
 
     @property
+    def opened(self) -> bool:
+        """True once the connection was there, be it gone by now."""
+        return self._transport is not None
+
+    @property
     def available(self) -> int:
         """Bytes that were received and not taken yet."""
         return self._end - self._start

@@ -6,11 +6,13 @@ import re
 from functools import lru_cache
 from http import HTTPStatus
 
-from penstock.server.http.response import ObjectBody, Response
+from penstock.server.http.response import ObjectBody, Response, StreamedBody
 
 _SPELLING = {"etag": "ETag", "content-md5": "Content-MD5"}
 _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS = frozenset({204, 304})
+
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 def response_head(response: Response, *, keep_alive: bool) -> bytes:
@@ -27,26 +29,39 @@ def response_head(response: Response, *, keep_alive: bool) -> bytes:
         lines.append(f"{_spelled(name)}: {value}\r\n")
     if response.chunked:
         lines.append("Transfer-Encoding: chunked\r\n")
-    elif response.status not in _BODILESS and "content-length" not in headers:
+    elif (
+        response.status not in _BODILESS and "content-length" not in headers and not _is_open_ended(response)
+    ):
         lines.append(f"Content-Length: {body_bytes(response)}\r\n")
     lines.append("Connection: keep-alive\r\n\r\n" if keep_alive else "Connection: close\r\n\r\n")
     return "".join(lines).encode("utf-8", "replace")
 
 
-def framed(response: Response) -> bytes | ObjectBody | None:
-    """The body as it goes over the wire."""
+def _is_open_ended(response: Response) -> bool:
+    """Whether the end of the body is the end of the connection."""
+    return isinstance(response.body, StreamedBody) and not response.chunked
+
+
+def framed(response: Response) -> bytes | ObjectBody | StreamedBody | None:
+    """The body as it goes over the wire; one that is still to be made goes piece by piece."""
     body = response.body
-    if not response.chunked or isinstance(body, ObjectBody):
+    if not response.chunked or isinstance(body, ObjectBody | StreamedBody):
         return body
-    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-    return chunk + b"0\r\n\r\n"
+    return chunk(body or b"") + LAST_CHUNK
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of a body; nothing for nothing, because an empty chunk is the last one."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def body_bytes(response: Response) -> int:
-    """Length of the body that will be sent."""
+    """Length of the body that will be sent; of one that is made meanwhile, how much was sent so far."""
     match response.body:
         case ObjectBody(length=length):
             return length
+        case StreamedBody(sent_bytes=sent):
+            return sent
         case None:
             return 0
         case data:

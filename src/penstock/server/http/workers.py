@@ -42,9 +42,9 @@ class Workers:
         """Starts the call on a thread; the future gets what it returns or raises."""
         assert not kwargs
         future: asyncio.Future[T] = self._loop.create_future()
-        self._unfinished += 1
-        if self._unfinished > len(self._threads) < self._limit:
+        if self._unfinished >= len(self._threads) < self._limit:
             self._start_thread()
+        self._unfinished += 1
         self._jobs.put((future, call, args))
         return future
 
@@ -59,8 +59,14 @@ class Workers:
     def _start_thread(self) -> None:
         name = f"penstock-server-{len(self._threads) + 1}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more threads. Those that there are will do.
+            if not self._threads:
+                raise
+            return
         self._threads.append(thread)
-        thread.start()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -31,6 +31,7 @@ from penstock.server.store.blobs import (
 )
 from penstock.server.store.content import Horizon
 from penstock.server.store.records import BackupReport
+from penstock.server.store.schema import keep_private
 from penstock.server.store.writer import ReaderPool, disk_trouble
 
 _NO_LINKS: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
@@ -41,14 +42,20 @@ def back_up(
     readers: ReaderPool,
     files: BlobFiles,
     horizon: Horizon,
+    directory: Path,
     target: Path,
     *,
     metadata_name: str,
     link: bool,
 ) -> BackupReport:
-    """Makes ``target``, which must not exist, a data directory that holds what this one holds now."""
+    """Makes ``target``, which must not exist, a data directory that holds what ``directory`` holds now."""
     if target.exists():
         raise StoreError(f"backing up to {target}: it exists already", advice="Name a directory to be made.")
+    if target.resolve().is_relative_to(directory.resolve()):
+        raise StoreError(
+            f"backing up to {target}: it would lie within the store {directory}",
+            advice="Name a directory elsewhere, best on another disk.",
+        )
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.unfinished")
     lease = horizon.lease()
     try:
@@ -71,6 +78,7 @@ def back_up(
 
 
 def _copy_metadata(source: apsw.Connection, path: Path) -> None:
+    keep_private(path, create=True)
     target = apsw.Connection(str(path))
     try:
         target.pragma("synchronous", "FULL")
@@ -121,7 +129,8 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as reading, target.open("xb") as writing:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with source.open("rb") as reading, os.fdopen(os.open(target, flags, 0o600), "wb") as writing:
         shutil.copyfileobj(reading, writing, 1 << 20)
         writing.flush()
         sync_file(writing.fileno())

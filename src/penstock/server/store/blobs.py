@@ -25,6 +25,7 @@ from penstock.errors import StoreError
 from penstock.protocol.crc64 import crc64
 from penstock.server.store.faults import DigestMismatch, SizeMismatch
 from penstock.server.store.members import NOTHING, Membership
+from penstock.server.store.room import Room
 from penstock.server.store.schema import Durability
 
 INLINE_BYTES: Final = 32 * 1024
@@ -36,13 +37,17 @@ _SHARD_BITS: Final = 20
 _CAREFUL_MS: Final = 3_600_000
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there is no more space."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 def disk_error(what: str, path: Path, error: OSError) -> StoreError:
     """Says which file could not be read or written, and why."""
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     return StoreError(
         f"{what} {path}: {error.strerror or error}",
         advice="Free some space on that disk; nothing that was confirmed is lost."
-        if full
+        if is_full(error)
         else "Look at the disk and at the permissions of the data directory.",
     )
 
@@ -106,10 +111,12 @@ class BlobFiles:
         directory: The data directory.
         durability: ``none`` leaves out every flush of the disk.
         membership: Tells the other processes that use the directory what is about to be committed.
+        room: Says whether there is space for more.
     """
 
-    def __init__(self, directory: Path, durability: Durability, membership: Membership) -> None:
+    def __init__(self, directory: Path, durability: Durability, membership: Membership, room: Room) -> None:
         self._membership = membership
+        self._room = room
         self._staging = directory / "staging"
         self._blobs = directory / "blobs"
         self._sync = durability != "none"
@@ -141,6 +148,11 @@ class BlobFiles:
             return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise disk_error("creating", path, error) from error
+
+    def check_room(self, what: str) -> None:
+        """Refuses to store more bytes where the space that is left is kept for something else."""
+        if self._room.short_of(2):
+            raise self._room.refusal(what)
 
     def publish(self, path: Path, descriptor: int) -> str:
         """
@@ -384,6 +396,12 @@ class LocalStagedBlob:
 
     def _write_out(self, data: bytearray | memoryview) -> None:
         assert self._path is not None
+        try:
+            if data:
+                self._files.check_room(f"writing the {self._size_bytes}th byte")
+        except StoreError:
+            self.discard()
+            raise
         try:
             with memoryview(data) as view:
                 written = 0

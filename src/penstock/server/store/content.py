@@ -212,17 +212,16 @@ class Horizon:
             self._told = floor
 
 
-class LocalOpenObject:
+class OpenBytes:
     """
-    See `penstock.server.store.interface.OpenObject`.
+    The bytes that a manifest names, whatever is written or deleted meanwhile.
 
     Args:
-        lease: The one under which ``located`` was read; ended here as soon as it can be.
+        lease: The one under which the manifest was read; ended here as soon as it can be.
     """
 
-    def __init__(self, located: Located, files: BlobFiles, horizon: Horizon, lease: int) -> None:
-        self._located = located
-        self._manifest = located.manifest
+    def __init__(self, manifest: Manifest, files: BlobFiles, horizon: Horizon, lease: int) -> None:
+        self._manifest = manifest
         self._files = files
         self._opened: dict[str, FileIO] = {}
         self._stack = ExitStack()
@@ -233,14 +232,6 @@ class LocalOpenObject:
             except BaseException:
                 self.close()
                 raise
-
-    @property
-    def record(self) -> ObjectRecord:
-        return self._located.record
-
-    @property
-    def located(self) -> Located:
-        return self._located
 
     def segments(self, offset: int = 0, length: int | None = None) -> Iterator[Segment]:
         for piece in self._manifest.cut(offset, length):
@@ -282,6 +273,27 @@ class LocalOpenObject:
             self._stack.callback(files.pop_all().close)
 
 
+class LocalOpenObject(OpenBytes):
+    """
+    See `penstock.server.store.interface.OpenObject`.
+
+    Args:
+        lease: The one under which ``located`` was read; ended here as soon as it can be.
+    """
+
+    def __init__(self, located: Located, files: BlobFiles, horizon: Horizon, lease: int) -> None:
+        super().__init__(located.manifest, files, horizon, lease)
+        self._located = located
+
+    @property
+    def record(self) -> ObjectRecord:
+        return self._located.record
+
+    @property
+    def located(self) -> Located:
+        return self._located
+
+
 def describe_range(
     found: LocalOpenObject, number: int, offset: int, length: int | None, *, now_ms: int
 ) -> tuple[PartRecord, list[Piece]]:
@@ -299,6 +311,14 @@ def describe_range(
         etag = digest.hexdigest().upper()
     part = PartRecord(number=number, size_bytes=length, etag=etag, crc64=checksum, modified_ms=now_ms)
     return part, list(found.located.manifest.cut(offset, length))
+
+
+def md5_of(found: OpenBytes) -> str:
+    """MD5 of all bytes, in upper-case hex."""
+    digest = md5(usedforsecurity=False)
+    for chunk in found.chunks():
+        digest.update(chunk)
+    return digest.hexdigest().upper()
 
 
 def read_segment(segment: Segment) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from penstock.server.store.garbage import GarbageCollector
 from penstock.server.store.interface import StagedBlob
 from penstock.server.store.lock import DirectoryLock, WritingTurn
 from penstock.server.store.members import Membership
+from penstock.server.store.room import Room
 from penstock.server.store.schema import Durability, connect
 from penstock.server.store.writer import ReaderPool, Transaction, Writer, last_garbage_id
 
@@ -42,6 +43,7 @@ class Engine:
         shared: bool,
         lock: DirectoryLock | None = None,
     ) -> None:
+        self._directory = directory
         self._durability = durability
         self._clock = clock
         self._shared = shared
@@ -51,7 +53,8 @@ class Engine:
                 undo.callback(DirectoryLock(directory).close)
             membership = Membership(directory)
             undo.callback(membership.close)
-            self._files = BlobFiles(directory, durability, membership)
+            self._room = Room(directory)
+            self._files = BlobFiles(directory, durability, membership, self._room)
             if not shared:
                 self._files.remove_leftovers()
             metadata = directory / METADATA_NAME
@@ -60,7 +63,10 @@ class Engine:
                 # A process that was killed may have written commits and not flushed them. Nobody may act
                 # on them, by removing what they no longer need, while a power failure can undo them.
                 flush_file(self._log, missing_ok=True)
-            connection = connect(metadata, durability, read_only=False, prepare=not shared)
+            log_pages = self._room.log_pages
+            connection = connect(
+                metadata, durability, read_only=False, prepare=not shared, log_pages=log_pages
+            )
             self._horizon = Horizon(last_garbage_id(connection), membership)
             turn = WritingTurn(directory)
             undo.callback(turn.close)
@@ -79,6 +85,11 @@ class Engine:
     def close(self) -> None:
         self._undo.close()
 
+    def ended_threads(self) -> list[str]:
+        """What of the store has ended, though it should not have; empty while all is well."""
+        alive = {"writer": self._writer.alive, "garbage collector": self._garbage.alive}
+        return [name for name, lives in alive.items() if not lives]
+
     def __enter__(self) -> Self:
         return self
 
@@ -95,6 +106,19 @@ class Engine:
 
     def _write(self, what: str, transaction: Transaction[T]) -> T:
         return self._writer.run(what, transaction)
+
+    def _add(self, what: str, transaction: Transaction[T]) -> T:
+        """As `_write`, for what leaves more in the store than there was."""
+        self._check_room(what)
+        return self._write(what, transaction)
+
+    def _check_room(self, what: str) -> None:
+        if not self._room.short_of():
+            return
+        # What was removed from the metadata is free within them, and is used again first.
+        unused = self._read(what, lambda db: int(db.pragma("freelist_count")) * int(db.pragma("page_size")))
+        if unused < self._room.reserve_bytes:
+            raise self._room.refusal(what)
 
     def _committed(self, garbage_id: int) -> None:
         if self._horizon.advance(garbage_id):
@@ -113,6 +137,7 @@ class Engine:
 
     def _use_up(self, blob: LocalStagedBlob, what: str, transaction: Transaction[T]) -> T:
         try:
+            self._check_room(what)
             call = self._writer.submit(what, transaction)
         except BaseException:
             blob.discard()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
 from typing import Any, Final
@@ -12,6 +13,8 @@ from penstock.errors import StoreError
 from penstock.server.store.blobs import BlobFiles
 from penstock.server.store.content import Horizon
 from penstock.server.store.writer import ReaderPool, Writer, last_garbage_id
+
+logger = logging.getLogger("penstock.server")
 
 _BATCH: Final = 500
 _PAUSE_S: Final = 0.2
@@ -70,6 +73,11 @@ class GarbageCollector:
                 )
         return removed
 
+    @property
+    def alive(self) -> bool:
+        """False if the thread has ended: files that nothing needs stay."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Stops the thread; what is left is removed after the next start."""
         self._stopping.set()
@@ -96,6 +104,10 @@ class GarbageCollector:
                 left = self._readers.run("looking for garbage", _any_left)
             except StoreError:
                 # The rows stay, so that nothing is forgotten; a disk that fails is told to those who write.
+                left = True
+            except Exception:
+                # The wall of the thread: what is garbage now is still garbage the next time.
+                logger.exception("collecting garbage failed")
                 left = True
             # Somebody may still be reading what is left.
             again_s = self._again_s if left else None

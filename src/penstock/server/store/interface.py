@@ -366,13 +366,16 @@ class Store(Protocol):
         upload_id: str,
         parts: Sequence[tuple[int, str]] | None,
         *,
+        acl: str | None = None,
         forbid_overwrite: bool = False,
     ) -> ObjectRecord:
         """
         Makes an object of the listed parts, (number, ETag without quotes), or of all if None.
 
-        No byte is copied. Parts that are not listed are removed. Raises `UploadMissing`, `NoParts`,
-        `PartOrderInvalid`, `PartInvalid`, `PartTooSmall`, `AlreadyExists`; then the upload stays open.
+        Its access list is ``acl`` if that is given, else that of the upload. No byte is copied; those of
+        a sequential upload are read once for the MD5 of the whole, unless they are more than 5 GiB. Parts
+        that are not listed are removed. Raises `UploadMissing`, `NoParts`, `PartOrderInvalid`,
+        `PartInvalid`, `PartTooSmall`, `AlreadyExists`; then the upload stays open.
         """
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+import msgspec
 
 from penstock.errors import StoreError
+from penstock.protocol.limits import MAX_SINGLE_PUT_BYTES
 from penstock.server.store import accounts, buckets, content, listing, objects, uploads, versions
-from penstock.server.store.blobs import LocalStagedBlob, make_directory
-from penstock.server.store.content import LocalOpenObject
+from penstock.server.store.blobs import LocalStagedBlob, disk_error, is_full, make_directory
+from penstock.server.store.content import LocalOpenObject, OpenBytes, md5_of
 from penstock.server.store.engine import METADATA_NAME
 from penstock.server.store.interface import StagedBlob
 from penstock.server.store.lock import DirectoryLock
@@ -40,6 +42,8 @@ _PLANS_OUTSIDE: Final = 3
 
 
 def _not_opened(path: Path, error: OSError) -> StoreError:
+    if is_full(error):
+        return disk_error("opening the data directory", path, error)
     return StoreError(
         f"opening the data directory {path}: {error.strerror or error}",
         advice="Choose a directory that can be written to.",
@@ -112,7 +116,7 @@ class LocalStore(Upkeep):
 
     def create_bucket(self, bucket: BucketRecord) -> BucketRecord:
         now_ms = self._now_ms()
-        return self._write(f"creating {bucket.name}", lambda db: buckets.create(db, bucket, now_ms))
+        return self._add(f"creating {bucket.name}", lambda db: buckets.create(db, bucket, now_ms))
 
     def head_bucket(self, bucket: str) -> BucketRecord:
         return self._read(f"reading {bucket}", lambda db: buckets.head(db, bucket))
@@ -135,7 +139,7 @@ class LocalStore(Upkeep):
         return self._read(f"reading {name} of {bucket}", lambda db: buckets.get_config(db, bucket, name))
 
     def put_config(self, bucket: str, name: str, value: bytes) -> None:
-        self._write(f"writing {name} of {bucket}", lambda db: buckets.put_config(db, bucket, name, value))
+        self._add(f"writing {name} of {bucket}", lambda db: buckets.put_config(db, bucket, name, value))
 
     def delete_config(self, bucket: str, name: str) -> bool:
         return self._write(f"deleting {name} of {bucket}", lambda db: buckets.delete_config(db, bucket, name))
@@ -146,7 +150,7 @@ class LocalStore(Upkeep):
         return self._read(f"reading {name} of {account}", lambda db: accounts.get_config(db, account, name))
 
     def put_account_config(self, account: str, name: str, value: bytes) -> None:
-        self._write(f"writing {name} of {account}", lambda db: accounts.put_config(db, account, name, value))
+        self._add(f"writing {name} of {account}", lambda db: accounts.put_config(db, account, name, value))
 
     def delete_account_config(self, account: str, name: str) -> bool:
         return self._write(
@@ -192,7 +196,7 @@ class LocalStore(Upkeep):
         self, bucket: str, key: str, target: str, attributes: Attributes, *, forbid_overwrite: bool = False
     ) -> ObjectRecord:
         now_ms = self._now_ms()
-        return self._write(
+        return self._add(
             f"linking {bucket}/{key}",
             lambda db: objects.put_symlink(
                 db,
@@ -215,7 +219,7 @@ class LocalStore(Upkeep):
         forbid_overwrite: bool = False,
     ) -> ObjectRecord:
         now_ms = self._now_ms()
-        return self._write(
+        return self._add(
             f"copying {source.bucket}/{source.key} to {bucket}/{key}",
             lambda db: objects.copy(
                 db, source, bucket, key, describe, now_ms=now_ms, forbid_overwrite=forbid_overwrite
@@ -313,7 +317,7 @@ class LocalStore(Upkeep):
         self, bucket: str, key: str, attributes: Attributes, *, sequential: bool = False
     ) -> UploadRecord:
         now_ms = self._now_ms()
-        return self._write(
+        return self._add(
             f"opening an upload of {bucket}/{key}",
             lambda db: uploads.create(db, bucket, key, attributes, now_ms=now_ms, sequential=sequential),
         )
@@ -353,7 +357,7 @@ class LocalStore(Upkeep):
                     check_source(found.record)
                 part, pieces = content.describe_range(found, number, offset, length, now_ms=self._now_ms())
                 segset = found.located.segset
-                made = self._write(
+                made = self._add(
                     what,
                     lambda db, part=part, pieces=pieces, segset=segset: uploads.put_pieces(  # type: ignore[misc]
                         db, bucket, key, upload_id, part=part, pieces=pieces, source_segset=segset
@@ -400,6 +404,7 @@ class LocalStore(Upkeep):
         upload_id: str,
         parts: Sequence[tuple[int, str]] | None,
         *,
+        acl: str | None = None,
         forbid_overwrite: bool = False,
     ) -> ObjectRecord:
         now_ms = self._now_ms()
@@ -419,19 +424,36 @@ class LocalStore(Upkeep):
                 stored=stored,
                 completion=completion,
                 now_ms=now_ms,
+                acl=acl,
                 forbid_overwrite=forbid_overwrite,
             )
 
         what = f"completing upload {upload_id}"
         # Thousands of parts take a while to judge, so other writers should not have to wait for it.
         for _ in range(_PLANS_OUTSIDE):
-            planned = self._read(what, plan)
+            stored, completion = self._read(what, plan)
+            planned = stored, self._with_md5(what, stored, completion)
             made = self._write(what, lambda db, planned=planned: finish(db, *planned))  # type: ignore[misc]
             if made is not None:
                 return made
         made = self._write(what, lambda db: finish(db, *plan(db)))
         assert made is not None
         return made
+
+    def _with_md5(
+        self, what: str, stored: uploads.StoredUpload, completion: uploads.Completion
+    ) -> uploads.Completion:
+        """The same with the MD5 that the object of a sequential upload gets."""
+        if not stored.sequential or completion.body.size_bytes > MAX_SINGLE_PUT_BYTES:
+            return completion
+        lease = self._horizon.lease()
+        try:
+            manifest = self._read(what, lambda db: uploads.pieces(db, stored.segset, completion.parts))
+        except BaseException:
+            self._horizon.release(lease)
+            raise
+        with OpenBytes(manifest, self._files, self._horizon, lease) as found:
+            return msgspec.structs.replace(completion, md5=md5_of(found))
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         self._write(f"aborting upload {upload_id}", lambda db: uploads.abort(db, bucket, key, upload_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -53,10 +54,11 @@ class DirectoryLock:
                 advice="Stop that process, or choose another directory.",
             ) from error
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(
-            self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode(), 0
-        )
+        owner = f"process {os.getpid()} on {socket.gethostname()} since {started}"
+        # On a full disk nobody is told who has it. The lock holds all the same.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, owner.encode(), 0)
 
     def close(self) -> None:
         """Lets the next process in; may be called again."""

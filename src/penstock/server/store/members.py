@@ -8,6 +8,7 @@ What a member leaves behind when it is killed is removed by the next one that no
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -58,8 +59,7 @@ class Membership:
         self._staging = directory / "staging"
         self._make_directory(directory)
         self.name, self._descriptor = self._enter()
-        os.pwrite(self._descriptor, NOTHING.to_bytes(8, "little") * _WORDS, 0)
-        self._memory = mmap.mmap(self._descriptor, _BYTES)
+        self._memory = _memory_of(self._descriptor)
         # Words that are stored and loaded whole, without a call of the system for each read of an object.
         self._words = memoryview(self._memory).cast("Q")
         self._gate = Lock()
@@ -144,6 +144,22 @@ class Membership:
         for path in self._staging.glob(f"{name}-*"):
             path.unlink(missing_ok=True)
         (self._directory / name).unlink(missing_ok=True)
+
+
+def _memory_of(descriptor: int) -> mmap.mmap:
+    """The words of a file of this member's own, for the others to see."""
+    nothing = NOTHING.to_bytes(8, "little") * _WORDS
+    try:
+        os.pwrite(descriptor, nothing, 0)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        # The disk is full. Who finds no words in the file leaves everything alone.
+        os.ftruncate(descriptor, 0)
+        memory = mmap.mmap(-1, _BYTES)
+        memory[:] = nothing
+        return memory
+    return mmap.mmap(descriptor, _BYTES)
 
 
 def _read(descriptor: int) -> Floors:

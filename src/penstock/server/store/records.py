@@ -30,6 +30,7 @@ class Attributes(Struct, frozen=True, kw_only=True, omit_defaults=True):
         acl: ``default`` (the bucket's), ``private``, ``public-read`` or ``public-read-write``.
         tags: Tag keys and values.
         symlink_target: Key that a symlink points to; None for everything else.
+        md5: MD5 of all bytes in upper-case hex where the store knows it and the ETag is another; set by it.
         extra: Whatever else the layer above keeps with an object, by name.
     """
 
@@ -44,6 +45,7 @@ class Attributes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     acl: str = "default"
     tags: Mapping[str, str] = field(default_factory=dict)
     symlink_target: str | None = None
+    md5: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
 

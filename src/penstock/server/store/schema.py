@@ -9,18 +9,25 @@ blob's row becomes a row of ``gc``, which is the durable list of files to be rem
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from pathlib import Path
 from typing import Final, Literal
 
 import apsw
 
 from penstock.errors import StoreError
+from penstock.server.store.lock import open_for_owner
 
 Durability = Literal["strict", "relaxed", "none"]
 
 APPLICATION_ID: Final = 0x70656E73
 VERSION: Final = 3
 """What this program writes. It brings older metadata up to it when it opens them, and refuses newer ones."""
+
+_LEAST_BYTES: Final = 1 << 20
+"""With less, SQLite may not even be able to begin."""
 
 _SYNCHRONOUS: Final = {"strict": "FULL", "relaxed": "NORMAL", "none": "OFF"}
 
@@ -202,15 +209,20 @@ ALTER TABLE bucket ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 """What brings metadata of one version to the next."""
 
 
-def connect(path: Path, durability: Durability, *, read_only: bool, prepare: bool = True) -> apsw.Connection:
+def connect(
+    path: Path, durability: Durability, *, read_only: bool, prepare: bool = True, log_pages: int = 1000
+) -> apsw.Connection:
     """
     Opens the metadata; the connection may be used by one thread at a time, any thread.
 
     Args:
         read_only: True to write nothing through it.
         prepare: False if somebody else has the directory, who has made or upgraded the metadata.
+        log_pages: At which length the log is carried over into the metadata, by what writes.
     """
     create = 0 if read_only or not prepare else apsw.SQLITE_OPEN_CREATE
+    if not read_only:
+        keep_private(path, create=bool(create))
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | create)
         connection.set_busy_timeout(10_000)
@@ -222,19 +234,39 @@ def connect(path: Path, durability: Durability, *, read_only: bool, prepare: boo
         if read_only:
             connection.pragma("query_only", 1)
         elif prepare:
-            _prepare(connection, path)
+            _prepare(connection, path, log_pages)
         else:
             _check_version(connection, path, connection.pragma("user_version"), oldest=VERSION)
-            _set_up_log(connection)
+            _set_up_log(connection, log_pages)
     except apsw.Error as error:
-        raise StoreError(
-            f"opening the metadata {path} failed: {error}",
-            advice="Make sure that it is a data directory of this program and on a local disk.",
-        ) from error
+        advice = "Make sure that it is a data directory of this program and on a local disk."
+        if isinstance(error, apsw.FullError | apsw.IOError) and _is_full(path):
+            advice = "Free some space on the disk of the data directory; nothing that was confirmed is lost."
+        raise StoreError(f"opening the metadata {path} failed: {error}", advice=advice) from error
     return connection
 
 
-def _prepare(connection: apsw.Connection, path: Path) -> None:
+def _is_full(path: Path) -> bool:
+    found = os.statvfs(path.parent)
+    return found.f_bavail * found.f_frsize < _LEAST_BYTES
+
+
+def keep_private(path: Path, *, create: bool) -> None:
+    """
+    Lets nobody but the owner read the metadata, which hold small objects whole.
+
+    What SQLite makes beside the file gets the mode of the file; what others have made before is mended.
+    """
+    if create:
+        os.close(open_for_owner(path))
+    for one in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))):
+        # Somebody else's files are for somebody else to mend; SQLite says whether they can be used.
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            if stat.S_IMODE(one.stat().st_mode) & 0o077:
+                one.chmod(0o600)
+
+
+def _prepare(connection: apsw.Connection, path: Path, log_pages: int) -> None:
     version = connection.pragma("user_version")
     fresh = version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
     if not fresh:
@@ -246,7 +278,7 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
             f"the file system of {path} cannot hold a write-ahead log",
             advice="Put the data directory on a local disk, not on a network file system.",
         )
-    _set_up_log(connection)
+    _set_up_log(connection, log_pages)
     if fresh:
         _change(
             connection,
@@ -258,9 +290,9 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
             _change(connection, f"{_UPGRADES[before]}PRAGMA user_version = {before + 1}")
 
 
-def _set_up_log(connection: apsw.Connection) -> None:
+def _set_up_log(connection: apsw.Connection, log_pages: int) -> None:
     connection.pragma("journal_size_limit", 64 << 20)
-    connection.pragma("wal_autocheckpoint", 4_000)
+    connection.pragma("wal_autocheckpoint", log_pages)
 
 
 def _check_version(connection: apsw.Connection, path: Path, version: int, oldest: int = 1) -> None:

@@ -49,17 +49,18 @@ class Upkeep(Engine):
         It appears under its name once it is complete and durable, and is opened like any other.
 
         Args:
-            directory: Must not exist.
+            directory: Must not exist, and not lie within this one.
             link: Where both are on one file system, blobs are hard links: quick, and hardly any space, but
                 what damages the bytes of one damages the other. False copies every byte.
 
         Raises:
-            StoreError: It exists already, or a disk failed; then nothing is left of it.
+            StoreError: It exists already, lies within the store, or a disk failed; nothing is left of it.
         """
         return backup.back_up(
             self._readers,
             self._files,
             self._horizon,
+            self._directory,
             Path(directory),
             metadata_name=METADATA_NAME,
             link=link,

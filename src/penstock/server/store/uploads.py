@@ -15,7 +15,7 @@ from penstock.protocol.crc64 import combine_all
 from penstock.protocol.limits import MAX_PART_NUMBER, MIN_PART_BYTES, MIN_PART_NUMBER
 from penstock.server.store.blobs import LocalStagedBlob
 from penstock.server.store.buckets import bucket_id
-from penstock.server.store.content import Piece
+from penstock.server.store.content import Manifest, Piece
 from penstock.server.store.faults import (
     NoParts,
     PartAlreadyExists,
@@ -45,15 +45,25 @@ class StoredUpload(Struct, frozen=True):
 
     segset: int
     revision: int
+    sequential: bool
     attributes: Attributes
     parts: dict[int, PartRecord]
 
 
 class Completion(Struct, frozen=True):
-    """What completing would make: the body, and the numbers of the parts that are not listed."""
+    """
+    What completing would make.
+
+    Attributes:
+        parts: Those that are listed.
+        unlisted: Numbers of those that are not.
+        md5: Of the body, where it is to be kept.
+    """
 
     body: Body
+    parts: tuple[PartRecord, ...]
     unlisted: tuple[int, ...]
+    md5: str | None = None
 
 
 def create(
@@ -178,7 +188,23 @@ def read(connection: apsw.Connection, bucket: str, key: str, upload_id: str) -> 
     """An upload and all its parts."""
     row = _find(connection, bucket, key, upload_id)
     parts = {part.number: part for part in _parts(connection, row[5], 0, MAX_PART_NUMBER)}
-    return StoredUpload(segset=row[5], revision=row[6], attributes=decode_attributes(row[4]), parts=parts)
+    return StoredUpload(
+        segset=row[5],
+        revision=row[6],
+        sequential=bool(row[3]),
+        attributes=decode_attributes(row[4]),
+        parts=parts,
+    )
+
+
+def pieces(connection: apsw.Connection, segset: int, parts: Sequence[PartRecord]) -> Manifest:
+    """Where the bytes of these parts are."""
+    rows = connection.execute(
+        "SELECT blob, data, offset, length FROM segment WHERE segset = ? AND number IN"
+        " (SELECT value FROM json_each(?)) ORDER BY number, piece",
+        (segset, msgspec.json.encode([part.number for part in parts]).decode()),
+    )
+    return Manifest(Piece(*piece) for piece in rows)
 
 
 def plan_completion(
@@ -216,7 +242,8 @@ def plan_completion(
         crc64=combine_all((part.crc64, part.size_bytes) for part in chosen),
         segset=stored.segset,
     )
-    return Completion(body=body, unlisted=tuple(stored.parts.keys() - {part.number for part in chosen}))
+    unlisted = stored.parts.keys() - {part.number for part in chosen}
+    return Completion(body=body, parts=tuple(chosen), unlisted=tuple(unlisted))
 
 
 def complete(
@@ -228,18 +255,20 @@ def complete(
     stored: StoredUpload,
     completion: Completion,
     now_ms: int,
+    acl: str | None,
     forbid_overwrite: bool,
 ) -> ObjectRecord | None:
     """Turns the upload into an object; None if its parts changed since ``stored`` was read."""
     row = _find(connection, bucket, key, upload_id)
     if row[6] != stored.revision:
         return None
+    kept = stored.attributes
     made = publish(
         connection,
         bucket,
         key,
         completion.body,
-        stored.attributes,
+        msgspec.structs.replace(kept, acl=kept.acl if acl is None else acl, md5=completion.md5),
         now_ms=now_ms,
         forbid_overwrite=forbid_overwrite,
     )

@@ -34,6 +34,15 @@ def disk_trouble(what: str, error: apsw.Error) -> StoreError:
     return StoreError(f"{what}: the metadata failed with {type(error).__name__}: {error}", advice=advice)
 
 
+def _trouble(what: str, error: Exception) -> StoreError:
+    if isinstance(error, apsw.Error):
+        return disk_trouble(what, error)
+    return StoreError(
+        f"{what}: {type(error).__name__}: {error}",
+        advice="Look at the disk and at the permissions of the data directory.",
+    )
+
+
 def last_garbage_id(connection: apsw.Connection) -> int:
     """The highest id that ``gc`` has ever had; every later row gets a higher one."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'gc'").fetchone()
@@ -150,11 +159,28 @@ class Writer:
                     break
             closing = call is None
             while batch:
-                with self._turn:
-                    done, batch = self._commit_together(batch)
+                done, batch = self._take_turn(batch)
                 for one in done:
                     one.answer()
         self._connection.close()
+
+    @property
+    def alive(self) -> bool:
+        """False if the thread has ended: nothing will be written any more."""
+        return self._thread.is_alive()
+
+    def _take_turn(self, batch: list[Call[Any]]) -> tuple[list[Call[Any]], list[Call[Any]]]:
+        """As `_commit_together`, when nobody else writes."""
+        done: list[Call[Any]] = []
+        try:
+            with self._turn:
+                done, batch = self._commit_together(batch)
+        except OSError as error:
+            if not done:
+                for call in batch:
+                    call.failed(_trouble(call.what, error), rolled_back=True)
+                return batch, []
+        return done, batch
 
     def _commit_together(self, batch: list[Call[Any]]) -> tuple[list[Call[Any]], list[Call[Any]]]:
         """Runs the calls in one transaction; gives those that are done, and those to be run again."""
@@ -173,13 +199,13 @@ class Writer:
             committing = True
             connection.execute("COMMIT")
             self._on_commit(garbage_id)
-        except apsw.Error as error:
+        except Exception as error:  # noqa: BLE001  # the outer wall of the thread: without it nobody can write
             with suppress(apsw.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             for call in batch:
                 if not call.refused:
-                    call.failed(disk_trouble(call.what, error), rolled_back=not committing)
+                    call.failed(_trouble(call.what, error), rolled_back=not committing)
         return batch, []
 
     def _run(self, call: Call[Any]) -> None:
