@@ -28,6 +28,8 @@ class Door(Interceptor):
         self.puts_begun = 0
         self.ranges: list[str] = []
         self.ranges_let_through: int | None = None
+        self.hold_completes = False
+        self.completed = 0
 
     async def on_head(self, seen: Seen) -> Response | None:
         if seen.request.method == "PUT" and seen.request.path.endswith("/stream"):
@@ -53,6 +55,13 @@ class Door(Interceptor):
         if "partNumber" in query:
             self.parts_received.append(int(query["partNumber"]))
         return None
+
+    async def before_response(self, seen: Seen, response: Response) -> Response:
+        if seen.request.method == "POST" and "uploadId" in seen.request.query:
+            self.completed += 1
+            if self.hold_completes:
+                await asyncio.Event().wait()
+        return response
 
 
 @dataclass(frozen=True)

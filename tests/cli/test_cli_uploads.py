@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 PART_BYTES = 128 * 1024
 
 
@@ -222,3 +224,28 @@ def test_a_command_that_is_shown_names_a_relative_state_directory_as_a_whole(
         client.upload(file, "oss://bucket/big.bin", part_bytes=PART_BYTES).outcome()
     result = run("cp", file, "oss://bucket/big.bin", "--part-size", "256K")
     assert f"PENSTOCK_STATE_DIR='{tmp_path}/here/my state' penstock uploads cancel" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["cp", "-u"], ["cp", "--ignore-existing"]], ids=" ".join)
+def test_an_upload_that_was_complete_when_it_was_stopped_ends_when_its_file_is_found_there(
+    world, run, eventually, words
+):
+    file = world.file("big.bin", 3 * PART_BYTES)
+    world.door.hold_completes = True
+    transfer = world.client.upload(file, "oss://bucket/big.bin", part_bytes=PART_BYTES)
+    eventually(lambda: world.door.completed == 1)
+    transfer.abort()
+    assert transfer.outcome(20).committed == "unknown"
+    world.door.hold_completes = False
+    assert "big.bin" in run("uploads", "ls").stdout
+    result = run(*words, file, "oss://bucket/big.bin")
+    assert result.exit_code == 0
+    assert sorted(world.door.parts_received) == [1, 2, 3]
+    assert run("uploads", "ls", "--format", "json").stdout == ""
+
+
+def test_an_upload_stays_unfinished_when_its_file_is_found_there_from_elsewhere(world, run):
+    file = unbegun(world)
+    world.client.put_object("bucket", "big.bin", str(file))
+    assert run("cp", "-u", file, "oss://bucket/big.bin").exit_code == 0
+    assert "big.bin" in run("uploads", "ls").stdout

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.cli.likeness import Likeness, Side, is_alike, local_side, remote_side
-from penstock.errors import InvalidInput
+from penstock.errors import InvalidInput, PenstockError
 from penstock.protocol.urls import OssUrl
 from penstock.transfer.progress import Progress
 
@@ -138,6 +139,7 @@ class TransferJob(ABC):
     def run(self, client: Client) -> Copied:
         """Carry it out. Raises PenstockError."""
         if self.would_be_skipped(client):
+            self._settle(client)
             return Copied(source=self.source, target=self.target, size_bytes=self.size_bytes, skipped=True)
         if self.unfinished is None:
             self.transfer = self._begin(client)
@@ -151,6 +153,13 @@ class TransferJob(ABC):
             resumed_bytes=self.transfer.progress.resumed_bytes,
             crc64=stored.crc64,
         )
+
+    def _settle(self, client: Client) -> None:
+        """The target is as it should be: what is unfinished may have made it, and then it ends here."""
+        if self.unfinished is not None:
+            # Anything else stays as it is; a download is never in doubt.
+            with suppress(PenstockError):
+                client.resolve_upload(self.unfinished)
 
     def would_be_skipped(self, client: Client) -> bool:
         """As of `CopyJob`."""
