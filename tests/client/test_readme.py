@@ -52,7 +52,9 @@ def test_every_block_is_run_here():
 
 def test_an_upload_is_aborted_and_told(run, capsys):
     run(block_with("client.submit(").removeprefix("import penstock\n"))
-    assert capsys.readouterr().out.split() == [NOT_SENT, "no"]
+    code, committed = capsys.readouterr().out.split()
+    # On a busy machine the request may have begun before the next line stops it.
+    assert (code, committed) == (NOT_SENT, "no") or code == penstock.STOPPED_IN_FLIGHT
 
 
 def test_a_task_is_cancelled(run, monkeypatch):
