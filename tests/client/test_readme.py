@@ -52,9 +52,7 @@ def test_every_block_is_run_here():
 
 def test_an_upload_is_aborted_and_told(run, capsys):
     run(block_with("client.submit(").removeprefix("import penstock\n"))
-    code, committed = capsys.readouterr().out.split()
-    # On a busy machine the request may have begun before the next line stops it.
-    assert (code, committed) == (NOT_SENT, "no") or code == penstock.STOPPED_IN_FLIGHT
+    assert capsys.readouterr().out.split() == [NOT_SENT, "no"]
 
 
 def test_a_task_is_cancelled(run, monkeypatch):
