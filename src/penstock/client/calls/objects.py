@@ -12,6 +12,7 @@ from penstock.client.calls.object_body import ObjectBody
 from penstock.client.calls.options import (
     Callback,
     ObjectOptions,
+    byte_range,
     callback_headers,
     check_traffic_limit,
     checked,
@@ -370,15 +371,7 @@ def _range(start: int | None, end: int | None, last_bytes: int | None) -> str | 
         if start is not None or end is not None or last_bytes < 1:
             raise InvalidInput("last_bytes is at least 1 and goes without start and end")
         return f"bytes=-{last_bytes}"
-    if start is None and end is None:
-        return None
-    first = start or 0
-    if first < 0 or (end is not None and end <= first):
-        raise InvalidInput(
-            f"the range from {first} to {end} holds no byte",
-            advice="end is the byte after the last one wanted.",
-        )
-    return f"bytes={first}-{'' if end is None else end - 1}"
+    return byte_range(start, end)
 
 
 _OVERRIDES = {

@@ -143,3 +143,21 @@ def callback_headers(callback: Callback | None) -> dict[str, Any]:
 
 def _packed(words: Mapping[str, str]) -> str:
     return base64.b64encode(json.dumps(dict(words), separators=(",", ":")).encode()).decode()
+
+
+def byte_range(start: int | None, end: int | None) -> str | None:
+    """
+    The ``Range`` of the bytes from ``start`` up to ``end``, which is the byte after the last; None for all.
+
+    Raises:
+        InvalidInput: It holds no byte.
+    """
+    if start is None and end is None:
+        return None
+    first = start or 0
+    if first < 0 or (end is not None and end <= first):
+        raise InvalidInput(
+            f"the range from {first} to {end} holds no byte",
+            advice="end is the byte after the last one wanted.",
+        )
+    return f"bytes={first}-{'' if end is None else end - 1}"

@@ -7,6 +7,7 @@ import base64
 import msgspec
 
 from penstock.client.calls.caller import Caller
+from penstock.client.calls.options import byte_range
 from penstock.client.calls.select_body import SelectBody
 from penstock.errors import InvalidInput, MalformedResponse
 from penstock.protocol.operation import ObjectRequest
@@ -143,9 +144,7 @@ class SelectCalls(Caller):
             options=wire.Options(skip_partial=skip_partial_records, max_skipped=str(max_skipped_records)),
         )
         kind = wire.SelectJsonObject if is_json else wire.SelectCsvObject
-        request = kind(
-            bucket=bucket, key=key, body=body, range=_byte_range(start, end), version_id=version_id
-        )
+        request = kind(bucket=bucket, key=key, body=body, range=byte_range(start, end), version_id=version_id)
         return self._select(request, f"SelectObject oss://{bucket}/{key}")
 
     def create_select_object_meta(
@@ -249,15 +248,3 @@ def _range(lines: Range | None, splits: Range | None) -> str | None:
             f"the range from {first} to {last} holds nothing", advice="Both ends are included."
         )
     return f"{unit}-range={'' if first is None else first}-{'' if last is None else last}"
-
-
-def _byte_range(start: int | None, end: int | None) -> str | None:
-    if start is None and end is None:
-        return None
-    first = start or 0
-    if first < 0 or (end is not None and end <= first):
-        raise InvalidInput(
-            f"the range from {first} to {end} holds no byte",
-            advice="end is the byte after the last one wanted.",
-        )
-    return f"bytes={first}-{'' if end is None else end - 1}"

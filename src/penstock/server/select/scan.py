@@ -7,9 +7,9 @@ decides how fast it goes and when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -111,6 +111,9 @@ def _scanned(scanner: _Scanner, open_object: Open) -> Iterator[Piece]:
         yield Piece(piece, offset)
 
 
+P = TypeVar("P")
+
+
 class _Output:
     """Gathers records of the answer, so that they go out many at a time."""
 
@@ -130,6 +133,24 @@ class _Output:
         data = b"".join(self._records)
         self._records, self._size = [], 0
         return data
+
+    def of(
+        self, take_in: Callable[[P], None], is_done: Callable[[], bool], pieces: list[P]
+    ) -> Iterator[bytes]:
+        """What becomes of pieces as they are taken in; all that came before a fault goes out before it."""
+        try:
+            for piece in pieces:
+                take_in(piece)
+                if self.is_full:
+                    yield self.take()
+                if is_done():
+                    break
+        except ServiceError:
+            if left := self.take():
+                yield left
+            raise
+        if left := self.take():
+            yield left
 
 
 class _CsvScanner:
@@ -151,11 +172,11 @@ class _CsvScanner:
         self._header_to_come = job.header is not HeaderUse.NONE
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        return self._records(self._reader.feed(data))
+        return self._output.of(self._record, lambda: self.done, self._reader.feed(data))
 
     def finish(self) -> Iterator[bytes]:
         if not self.done:
-            yield from self._records(self._reader.finish())
+            yield from self._output.of(self._record, lambda: self.done, self._reader.finish())
         query, writer = self._bound()
         if self._range is not None and self._range.unit is Unit.BYTE and self._range.first:
             self._check_range()
@@ -177,21 +198,6 @@ class _CsvScanner:
         if self._query is None or self._writer is None:
             return self._bind([])
         return self._query, self._writer
-
-    def _records(self, lines: list[bytes]) -> Iterator[bytes]:
-        try:
-            for line in lines:
-                self._record(line)
-                if self._output.is_full:
-                    yield self._output.take()
-                if self.done:
-                    break
-        except ServiceError:
-            if left := self._output.take():
-                yield left
-            raise
-        if left := self._output.take():
-            yield left
 
     def _record(self, line: bytes) -> None:
         job, number, start = self._job, self._number, self._start
@@ -250,28 +256,13 @@ class _JsonScanner:
         self._query, self.writer = bound_to_json(job)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        return self._nodes(self._reader.feed(data))
+        return self._output.of(self._node, lambda: self.done, self._reader.feed(data))
 
     def finish(self) -> Iterator[bytes]:
         if not self.done:
-            yield from self._nodes(self._reader.finish())
+            yield from self._output.of(self._node, lambda: self.done, self._reader.finish())
         if self._query.aggregates:
             yield self.writer.values(self._query.results)
-
-    def _nodes(self, nodes: list[Node]) -> Iterator[bytes]:
-        try:
-            for node in nodes:
-                self._node(node)
-                if self._output.is_full:
-                    yield self._output.take()
-                if self.done:
-                    break
-        except ServiceError:
-            if left := self._output.take():
-                yield left
-            raise
-        if left := self._output.take():
-            yield left
 
     def _node(self, node: Node) -> None:
         if self._range is not None and not self._range.holds(node.record, node.start):
