@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import penstock
+from penstock.client.sending.requester import Requester
 from penstock.errors import NOT_SENT
 from penstock.transfer.plan import AUTOMATIC_PART_BYTES
 
@@ -50,7 +51,14 @@ def test_every_block_is_run_here():
     assert len(BLOCKS) == 4
 
 
-def test_an_upload_is_aborted_and_told(run, capsys):
+def test_an_upload_is_aborted_and_told(run, capsys, monkeypatch):
+    attempts = Requester._attempts
+
+    def late(requester, request, body, latch, *rest):
+        assert latch.wait(20.0)  # a worker that is too slow to begin before it is told to stop
+        return attempts(requester, request, body, latch, *rest)
+
+    monkeypatch.setattr(Requester, "_attempts", late)
     run(block_with("client.submit(").removeprefix("import penstock\n"))
     assert capsys.readouterr().out.split() == [NOT_SENT, "no"]
 

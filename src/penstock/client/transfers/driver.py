@@ -3,7 +3,7 @@ Carries out what the machine of a transfer decides.
 
 One thread, the coordinator, hands events to the machine and its commands to workers; all else only puts
 events into its queue. A stop reaches the sockets at once, through the latch that every request listens to,
-and the machine through the queue, before anything that the stop brings about.
+and the machine through the queue, before any answer that the stop brings about.
 """
 
 from __future__ import annotations
@@ -248,8 +248,6 @@ class TransferDriver(ABC):
     # --- the workers
 
     def _start(self, work: Callable[[Latch], on.Event]) -> None:
-        # A latch of its own under the one that stops the transfer: a stop reaches the queue before the
-        # requests, so the machine hears of it before anything that it brings about.
         latch = Latch(self._requests)
         is_clean_up = self._requests is self._clean_up
         self._running += 1
@@ -257,7 +255,12 @@ class TransferDriver(ABC):
         def run() -> None:
             try:
                 with latch:
-                    self._events.put(work(latch))
+                    answer = work(latch)
+                    if latch.tripped and not is_clean_up:
+                        # Work sees a stop by itself, perhaps before the news of it: an answer that the stop
+                        # brought about must not be the first that the machine hears of it.
+                        self._hear_stop()
+                    self._events.put(answer)
             except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to
                 self._give_up(error)
                 if is_clean_up:  # what no stop reaches would wait for an answer that does not come
