@@ -275,6 +275,18 @@ def test_an_upload_is_stopped_in_each_of_its_requests(scene, operation, committe
     scene.assert_committed(result)
 
 
+def test_an_initiate_that_is_carried_out_only_after_the_resume_has_looked_is_adopted_too(scene):
+    fault = scene.faults.on("InitiateMultipartUpload").stall(times=1)
+    transfer = scene.client.upload(scene.file.path, scene.url, part_bytes=PART)
+    fault.reached.wait()
+    transfer.abort()
+    resumed = scene.client.resume(transfer.outcome(PATIENCE_S).error.resume_token)
+    scene.faults.wait_until(lambda: scene.faults.count("ListMultipartUploads") == 1)
+    fault.release()
+    scene.assert_committed(resumed.result(PATIENCE_S))
+    assert scene.faults.count("InitiateMultipartUpload") == 1
+
+
 def test_an_upload_is_stopped_while_it_waits_to_try_a_part_again(make_client, scene, assert_quiet):
     waiting = threading.Event()
 

@@ -178,3 +178,19 @@ def test_what_is_no_text_names_nothing_to_go_on_with(client, verb, what):
     with pytest.raises(penstock.InvalidInput) as refused:
         getattr(client, verb)(what)
     assert "begin it again" in refused.value.advice
+
+
+def test_one_token_in_two_places_makes_one_object_and_leaves_no_upload(scene, make_client, tmp_path):
+    """Who is second finds, right before Complete, that the object is there; its own parts are removed."""
+    token = scene.stopped().resume_token
+    first, second = (make_client(state_dir=tmp_path / name) for name in ("first", "second"))
+    held = scene.faults.on("UploadPart", number=1).stall(times=1)
+    slow = second.resume(token, scene.file.path)
+    held.reached.wait()
+    made = first.resume(token, scene.file.path).result(PATIENCE_S)
+    assert len(scene.open_uploads()) == 1
+    held.end()
+    found = slow.result(PATIENCE_S)
+    assert (found.etag, found.crc64, found.by_evidence) == (made.etag, made.crc64, True)
+    assert scene.open_uploads() == []
+    assert list(second.unfinished_uploads()) == []

@@ -52,6 +52,7 @@ from penstock.transfer.journal import (
 )
 from penstock.transfer.machine import State
 from penstock.transfer.outcome import CleanUp, Outcome, OutcomeKind
+from penstock.transfer.search import INITIATE_SETTLE_S
 from penstock.transfer.token import decode
 from penstock.transfer.upload import UploadMachine
 
@@ -531,10 +532,24 @@ def test_an_initiate_without_answer_adopts_the_one_empty_young_upload() -> None:
     assert machine.upload_id == "u"
 
 
-def test_an_initiate_without_answer_that_left_nothing_is_sent_again() -> None:
+def test_an_initiate_without_answer_may_still_be_on_its_way() -> None:
+    machine = lost_initiate(parallel=1)
+    assert kinds(machine.handle(on.UploadsFound(uploads=()))) == ["Wait"]
+    assert kinds(machine.handle(on.Waited())) == ["FindUploads"]
+    machine.handle(on.UploadsFound(uploads=(on.FoundUpload(upload_id="u", initiated_at=100),)))
+    assert kinds(machine.handle(on.PartsListed(parts=(), final=True))) == ["AppendJournal", "SendPart"]
+    assert machine.upload_id == "u"
+
+
+def test_an_initiate_without_answer_that_left_nothing_in_its_time_is_sent_again() -> None:
     machine = lost_initiate()
-    commands = machine.handle(on.UploadsFound(uploads=()))
+    waited_s = 0.0
+    while kinds(commands := machine.handle(on.UploadsFound(uploads=()))) == ["Wait"]:
+        assert isinstance(commands[0], do.Wait)
+        waited_s += commands[0].seconds
+        machine.handle(on.Waited())
     assert kinds(commands) == ["Initiate"]
+    assert waited_s == pytest.approx(INITIATE_SETTLE_S)
 
 
 def test_uploads_that_cannot_be_told_apart_are_left_alone_and_named() -> None:
@@ -794,6 +809,54 @@ def test_a_complete_without_a_clear_answer_is_resolved_by_evidence(event: on.Eve
     assert kinds(machine.handle(on.CancelConfirmed())) == ["InspectTarget"]
     outcome = ended(machine, machine.handle(on.TargetInspected(target=OURS)))
     assert (outcome.kind, outcome.committed) == (OutcomeKind.COMMITTED, Committed.YES)
+
+
+def made_elsewhere(when: str) -> UploadMachine:
+    """A machine that finds its object there while OSS still has its upload: another run was quicker."""
+    if when == "after an unanswered Complete":
+        machine = completing()
+        machine.handle(on.CompleteUnanswered(error=LOST, request_sent=True))
+        machine.handle(on.UploadStillListed(part_count=4))
+    else:
+        machine = begun(parallel=9)
+        for number in (1, 2, 3, 4):
+            machine.handle(sent(number))
+        machine.handle(on.SourceInspected(source=SOURCE))
+    assert kinds(machine.handle(on.TargetInspected(target=OURS))) == ["StopRequests"]
+    return machine
+
+
+@pytest.mark.parametrize("when", ["right before Complete", "after an unanswered Complete"])
+def test_an_upload_whose_object_another_run_has_made_is_removed(when: str) -> None:
+    machine = made_elsewhere(when)
+    commands = machine.handle(on.RequestsStopped())
+    assert commands[0] == do.AppendJournal(record=End(kind=EndKind.CANCEL_PENDING), durable=True)
+    assert commands[1] == do.AbortUpload(upload_id="u")
+    machine.handle(on.UploadAborted())
+    commands = machine.handle(on.CancelConfirmed())
+    assert kinds(commands) == ["AppendJournal", "DeleteJournal", "Report"]
+    outcome = ended(machine, commands)
+    assert (outcome.kind, outcome.upload_id, outcome.error) == (OutcomeKind.COMMITTED, None, None)
+    assert outcome.stored is not None
+    assert outcome.stored.by_evidence
+
+
+def test_an_upload_that_cannot_be_removed_beside_its_object_is_named_and_its_journal_stays() -> None:
+    machine = made_elsewhere("right before Complete")
+    machine.handle(on.RequestsStopped())
+    commands = machine.handle(on.AbortUploadFailed(error=DENIED))
+    assert kinds(commands) == ["Report"]
+    outcome = ended(machine, commands)
+    assert (outcome.kind, outcome.unclaimed_uploads) == (OutcomeKind.COMMITTED, ("u",))
+
+
+def test_resolving_alone_removes_no_upload_beside_its_object() -> None:
+    view = structs.replace(view_of(begun(), 1, 2, 3, 4), completing=COMPLETING)
+    machine = resumed(view, resolve_only=True)
+    machine.handle(on.UploadStillListed(part_count=4))
+    commands = machine.handle(on.TargetInspected(target=OURS))
+    assert kinds(commands) == ["Report"]
+    assert ended(machine, commands).kind is OutcomeKind.COMMITTED
 
 
 def test_a_complete_that_was_never_sent_fails_and_is_not_in_doubt() -> None:

@@ -59,7 +59,9 @@ def play(seed: int) -> World:
             world.change_source()
         elif luck < 0.885:
             world.foreign_write()
-        elif luck < 0.89 and not world.stop_requested:
+        elif luck < 0.8875:
+            world.twin_commits()
+        elif luck < 0.8925 and not world.stop_requested:
             world.journal_works = False
         else:
             world.let_zombies_act()
@@ -82,9 +84,10 @@ def finish(world: World) -> None:
         outcome = world.run_to_the_end()
         match outcome.kind:
             case OutcomeKind.COMMITTED:
-                assert world.committed_uploads
+                assert world.committed_uploads or world.twin_made
                 assert not world.forgotten_uploads()
-                assert not world.durable, "the journal is left"
+                # A journal that stays leads to an upload that could not be removed beside a twin's object.
+                assert world.twin_made or not world.durable, "the journal is left"
                 return
             case OutcomeKind.CANCELLED:
                 assert outcome.clean_up is not None
@@ -95,7 +98,7 @@ def finish(world: World) -> None:
                 assert len(world.revisions) > (MAX_ROUNDS if world.settings.keep_matching else 1)
                 return
             case OutcomeKind.FAILED if isinstance(outcome.error, TargetChanged):
-                assert world.foreign_writes
+                assert world.foreign_writes or world.twin_made
                 return
             case OutcomeKind.FAILED if isinstance(outcome.error, UploadLost):
                 # Cancelled in an earlier run, or its object was overwritten: gone for good either way.

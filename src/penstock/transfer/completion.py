@@ -126,7 +126,7 @@ class CompletingMachine(StoppableMachine):
             case State.INSPECTING_TARGET | State.CHECKING:
                 if self._standing.intent is not None and not self._target_is_as_before(target):
                     if is_ours(target, self._standing.proof()):
-                        return self._commit_by_evidence(target)
+                        return self._clean_up_beside(target)
                     return self._fail(failures.target_changed(self._standing.name))
                 if self.state is State.CHECKING:
                     return self._complete()
@@ -234,7 +234,11 @@ class CompletingMachine(StoppableMachine):
         if resolution.error is not None:
             return self._fail(resolution.error)
         if resolution.verdict is Verdict.COMMITTED:
-            return self._commit_by_evidence(resolution.target)
+            if not resolution.upload_is_listed:
+                return self._commit_by_evidence(resolution.target)
+            if self._resolve_only:
+                return self._commit_by_evidence(resolution.target, is_removed=False)
+            return self._clean_up_beside(resolution.target)
         if resolution.verdict is Verdict.LOST:
             if self._may_be_ours(resolution.target):
                 return self._compare_whole(resolution.target)

@@ -58,7 +58,8 @@ class StoppableMachine(ABC):
     while no step is running) and `_after_step` (a step is done), and calls `_enter`, `_fail` and
     `_committed`.
 
-    Always: exactly one Report; after a stop was asked for, no request but the clean-up of a cancel.
+    Always: exactly one Report; after a stop was asked for, no request but clean-up: of a cancel, or of an
+    upload whose object another run has made.
     """
 
     def __init__(self, standing: Standing, beginning: Beginning) -> None:
@@ -77,6 +78,7 @@ class StoppableMachine(ABC):
         self._reason = ""
         self._failure: PenstockError | None = None
         self._stored: Stored | None = None
+        self._made_elsewhere: TargetState | None = None
 
     @abstractmethod
     def _begin(self) -> list[do.Command]: ...
@@ -210,7 +212,7 @@ class StoppableMachine(ABC):
         self._ledger.put_back_all()
         if self._stored is not None:
             return self._committed(self._stored)
-        if self._cancelling and not self._object_made:
+        if self._made_elsewhere is not None or (self._cancelling and not self._object_made):
             return self._clean_up()
         if self._failure is not None:
             return self._failed(self._failure)
@@ -246,31 +248,52 @@ class StoppableMachine(ABC):
         standing.upload_id = removal.upload_id
         standing.complete_in_doubt = removal.complete_in_doubt
         standing.unclaimed_uploads = removal.unclaimed_uploads
-        if removal.committed is not None:
-            return self._commit_by_evidence(removal.committed)
-        return self._cancelled(removal.clean_up, removal.error)
+        committed = removal.committed or self._made_elsewhere
+        if committed is None:
+            return self._cancelled(removal.clean_up, removal.error)
+        return self._commit_by_evidence(committed, is_removed=removal.clean_up is CleanUp.VERIFIED)
 
     # --- the end
 
-    def _commit_by_evidence(self, target: TargetState | None) -> list[do.Command]:
+    def _commit_by_evidence(self, target: TargetState | None, *, is_removed: bool = True) -> list[do.Command]:
+        """
+        The object is there, and ours.
+
+        Args:
+            is_removed: No upload of ours is left beside it; else the journal stays, and leads to it.
+        """
         assert target is not None
-        crc64 = self._standing.proof().crc64 if target.crc64 is None else target.crc64
-        self._standing.complete_in_doubt = False
-        return self._committed(
-            Stored(
-                etag=target.etag,
-                crc64=crc64 or 0,
-                size_bytes=target.size_bytes,
-                version_id=target.version_id,
-                by_evidence=True,
-            )
+        standing = self._standing
+        crc64 = standing.proof().crc64 if target.crc64 is None else target.crc64
+        standing.complete_in_doubt = False
+        stored = Stored(
+            etag=target.etag,
+            crc64=crc64 or 0,
+            size_bytes=target.size_bytes,
+            version_id=target.version_id,
+            by_evidence=True,
         )
+        if is_removed:
+            return self._committed(stored)
+        if standing.upload_id is not None:
+            standing.unclaimed_uploads = (standing.upload_id,)
+        return self._report(self._committed_outcome(stored))
+
+    def _clean_up_beside(self, target: TargetState | None) -> list[do.Command]:
+        """The object is there, and ours, and was not made of this upload: that is removed."""
+        if not self._standing.may_be_on_server:
+            return self._commit_by_evidence(target)
+        self._made_elsewhere = target
+        return self._stop("made elsewhere")
 
     def _committed(self, stored: Stored) -> list[do.Command]:
-        outcome = self._standing.outcome(
+        outcome = self._committed_outcome(stored)
+        return self._report(outcome, *self._write_end(EndKind.COMMITTED), do.DeleteJournal())
+
+    def _committed_outcome(self, stored: Stored) -> Outcome:
+        return self._standing.outcome(
             OutcomeKind.COMMITTED, committed=Committed.YES, stored=stored, is_over=True
         )
-        return self._report(outcome, *self._write_end(EndKind.COMMITTED), do.DeleteJournal())
 
     def _cancelled(self, clean_up: CleanUp, error: PenstockError | None) -> list[do.Command]:
         is_verified = clean_up is CleanUp.VERIFIED

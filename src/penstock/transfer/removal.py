@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from penstock.errors import PenstockError
-from penstock.transfer.backoff import pauses
 from penstock.transfer.cancel import Cancellation
-from penstock.transfer.commands import Command, InspectTarget, Wait
+from penstock.transfer.commands import Command, InspectTarget
 from penstock.transfer.events import (
     CleanUpTimedOut,
     Event,
     FoundUpload,
     InspectTargetFailed,
     TargetInspected,
-    Waited,
 )
 from penstock.transfer.journal import TargetState
 from penstock.transfer.outcome import CleanUp
 from penstock.transfer.resolve import Proof, is_ours
-from penstock.transfer.search import UploadSearch, unborn
-
-INITIATE_SETTLE_S = 2.0
-"""How long an Initiate that was not answered may take to make its upload, after its connection was cut."""
+from penstock.transfer.search import UnbornSearch
 
 
 class Removal:
@@ -53,9 +48,7 @@ class Removal:
         self.complete_in_doubt = complete_in_doubt
         self.done = False
         self._proof = proof
-        self._wanted = wanted
-        self._search = UploadSearch(wanted) if upload_id is None else None
-        self._pauses = pauses(INITIATE_SETTLE_S)
+        self._search = UnbornSearch(wanted) if upload_id is None else None
         self._cancellation = Cancellation(upload_id) if upload_id is not None else None
 
     def begin(self) -> list[Command]:
@@ -76,9 +69,6 @@ class Removal:
             case InspectTargetFailed(error=error):
                 self.error = error
                 return self._finish(CleanUp.VERIFIED)
-        if isinstance(event, Waited) and self._cancellation is None:
-            self._search = UploadSearch(self._wanted)
-            return self._search.begin()
         if self._cancellation is not None:
             commands = self._cancellation.handle(event)
             return self._cancelled(self._cancellation) if self._cancellation.done else commands
@@ -86,20 +76,16 @@ class Removal:
         commands = self._search.handle(event)
         return self._searched(self._search) if self._search.done else commands
 
-    def _searched(self, search: UploadSearch) -> list[Command]:
+    def _searched(self, search: UnbornSearch) -> list[Command]:
         self.error = search.error
         if search.error is not None:
             return self._finish(CleanUp.FAILED)
-        found = unborn(search.candidates)
-        if len(found) == 1:
-            self.upload_id = found[0].upload_id
+        if len(search.found) == 1:
+            self.upload_id = search.found[0].upload_id
             self._cancellation = Cancellation(self.upload_id)
             return self._cancellation.begin()
-        pause_s = None if found else next(self._pauses, None)
-        if pause_s is not None:
-            return [Wait(seconds=pause_s)]
-        self.unclaimed_uploads = tuple(upload.upload_id for upload in found)
-        return self._finish(CleanUp.PENDING if found else CleanUp.VERIFIED)
+        self.unclaimed_uploads = tuple(upload.upload_id for upload in search.found)
+        return self._finish(CleanUp.PENDING if search.found else CleanUp.VERIFIED)
 
     def _cancelled(self, cancellation: Cancellation) -> list[Command]:
         assert cancellation.clean_up is not None

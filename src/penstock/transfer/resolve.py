@@ -108,6 +108,11 @@ class Resolution:
     def done(self) -> bool:
         return self.verdict is not None or self.error is not None
 
+    @property
+    def upload_is_listed(self) -> bool:
+        """OSS had the upload when it was asked last."""
+        return self._evidence is UploadEvidence.LISTED
+
     def begin(self) -> list[Command]:
         return [InspectTarget()] if self._upload_id is None else [ConfirmGone(upload_id=self._upload_id)]
 

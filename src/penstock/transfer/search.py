@@ -6,8 +6,16 @@ from collections import deque
 from collections.abc import Callable
 
 from penstock.errors import PenstockError
-from penstock.transfer.commands import Command, FindUploads
-from penstock.transfer.events import Event, FindUploadsFailed, FoundUpload, ListedPart, UploadsFound
+from penstock.transfer.backoff import pauses
+from penstock.transfer.commands import Command, FindUploads, Wait
+from penstock.transfer.events import (
+    Event,
+    FindUploadsFailed,
+    FoundUpload,
+    ListedPart,
+    UploadsFound,
+    Waited,
+)
 from penstock.transfer.listing import PartListing
 
 CLOCK_SLACK_S = 5
@@ -15,6 +23,9 @@ CLOCK_SLACK_S = 5
 
 UNKNOWN_CLOCK_SLACK_S = 900
 """The same where the start was read from the local clock: OSS refuses clocks that are wrong by more."""
+
+INITIATE_SETTLE_S = 2.0
+"""How long an Initiate that was not answered may take to make its upload, after its connection was cut."""
 
 Candidate = tuple[FoundUpload, dict[int, ListedPart]]
 
@@ -80,10 +91,41 @@ def begun_since(started_at: int, slack_s: int) -> Callable[[FoundUpload], bool]:
     return lambda upload: upload.initiated_at >= started_at - slack_s
 
 
-def unborn(candidates: list[Candidate]) -> list[FoundUpload]:
+class UnbornSearch:
     """
-    Those that may be the upload whose Initiate was sent and whose answer was never seen.
+    Find the upload whose Initiate was sent and whose answer was never seen; it may still be on its way.
 
-    Nothing was ever sent to it, so it is empty. Nothing else tells it from one that another program began.
+    When ``done``: ``error``, or ``found``. Nothing was ever sent to it, so it is empty; nothing else tells it
+    from one that another program began, so there may be several.
+
+    Args:
+        wanted: Which uploads are young enough.
     """
-    return [upload for upload, parts in candidates if not parts]
+
+    def __init__(self, wanted: Callable[[FoundUpload], bool]) -> None:
+        self.found: list[FoundUpload] = []
+        self.error: PenstockError | None = None
+        self.done = False
+        self._wanted = wanted
+        self._search = UploadSearch(wanted)
+        self._pauses = pauses(INITIATE_SETTLE_S)
+
+    def begin(self) -> list[Command]:
+        return self._search.begin()
+
+    def handle(self, event: Event) -> list[Command]:
+        if isinstance(event, Waited):
+            self._search = UploadSearch(self._wanted)
+            return self._search.begin()
+        commands = self._search.handle(event)
+        return self._searched(self._search) if self._search.done else commands
+
+    def _searched(self, search: UploadSearch) -> list[Command]:
+        self.error = search.error
+        self.found = [upload for upload, parts in search.candidates if not parts]
+        if self.error is None and not self.found:
+            pause_s = next(self._pauses, None)
+            if pause_s is not None:
+                return [Wait(seconds=pause_s)]
+        self.done = True
+        return []

@@ -29,7 +29,7 @@ from penstock.transfer.outcome import OutcomeKind
 from penstock.transfer.plan import Plan, part_plan
 from penstock.transfer.resolve import Resolution, is_ours
 from penstock.transfer.resume import Reconciled, reconcile
-from penstock.transfer.search import Candidate, UploadSearch, unborn
+from penstock.transfer.search import Candidate, UnbornSearch, UploadSearch
 from penstock.transfer.standing import Standing
 
 
@@ -109,6 +109,8 @@ class UploadMachine(CompletingMachine):
                 return self._after_hashing(step)
             case UploadSearch():
                 return self._after_search(step)
+            case UnbornSearch():
+                return self._after_unborn_search(step)
             case Resolution():
                 return self._after_resolution(step)
             case WholeHashing():
@@ -200,21 +202,24 @@ class UploadMachine(CompletingMachine):
             return self._enter(
                 State.SEARCHING, UploadSearch(lambda upload: upload.upload_id not in cancelled)
             )
-        return self._enter(State.SEARCHING, UploadSearch(self._standing.begun_since_start()))
+        return self._enter(State.SEARCHING, UnbornSearch(self._standing.begun_since_start()))
 
     def _after_search(self, search: UploadSearch) -> list[do.Command]:
         if search.error is not None:
             return self._fail(search.error)
-        if isinstance(self._beginning, FromKey) and not self._standing.initiate_in_doubt:
-            self._candidates = [candidate for candidate in search.candidates if candidate[1]]
-            return self._try_next_candidate()
-        found = unborn(search.candidates)
-        if len(found) == 1:
-            standing = self._standing
+        self._candidates = [candidate for candidate in search.candidates if candidate[1]]
+        return self._try_next_candidate()
+
+    def _after_unborn_search(self, search: UnbornSearch) -> list[do.Command]:
+        if search.error is not None:
+            return self._fail(search.error)
+        standing = self._standing
+        if len(search.found) == 1:
             revision = standing.write_revision()
             standing.source_in_doubt = False
-            return [*revision, *standing.write_upload(found[0].upload_id, adopted=True), *self._send()]
-        self._standing.unclaimed_uploads = tuple(upload.upload_id for upload in found)
+            adopted = standing.write_upload(search.found[0].upload_id, adopted=True)
+            return [*revision, *adopted, *self._send()]
+        standing.unclaimed_uploads = tuple(upload.upload_id for upload in search.found)
         return self._initiate()
 
     def _try_next_candidate(self) -> list[do.Command]:
