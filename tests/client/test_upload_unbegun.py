@@ -146,6 +146,16 @@ def test_a_copy_begins_when_it_is_resumed(scene):
     scene.assert_whole()
 
 
+def test_a_resume_that_fails_can_be_repeated(scene):
+    scene.stopped()
+    fault = scene.faults.on("InitiateMultipartUpload").answer(403, "InvalidAccessKeyId", times=1)
+    error = scene.client.resume(scene.url).outcome(PATIENCE_S).error
+    assert error.code == "InvalidAccessKeyId"
+    fault.end()
+    scene.client.resume(scene.url).result(PATIENCE_S)
+    scene.assert_whole()
+
+
 def test_a_member_of_a_group_is_resumed_by_the_group(scene):
     group = scene.client.group()
     transfer = scene.stopped(lambda: group.upload(scene.file.path, scene.url, part_bytes=PART))

@@ -197,6 +197,24 @@ def test_a_failure_leaves_nothing_to_go_on_with() -> None:
     assert machine.outcome.resume_token is None
 
 
+@pytest.mark.parametrize("is_refused", [False, True], ids=["offline", "refused"])
+def test_a_resume_that_fails_before_it_begins_keeps_it_for_the_next(is_refused: bool) -> None:
+    machine = resumed(FromJournal(view=view_of(stopped()[0])))
+    machine.handle(on.Started(now=200))
+    if is_refused:
+        machine.handle(on.TargetInspected(target=None, server_time=201))
+        machine.handle(on.InitiateFailed(error=PenstockError("no permission"), request_sent=False))
+    else:
+        machine.handle(on.InspectTargetFailed(error=PenstockError("no network")))
+    commands = machine.handle(on.RequestsStopped())
+    assert kinds(commands) == ["AppendJournal", "Report"]
+    assert isinstance(commands[0], do.AppendJournal)
+    assert view_of([commands[0].record]).unbegun
+    assert machine.outcome is not None
+    assert machine.outcome.kind is OutcomeKind.FAILED
+    assert decode(machine.outcome.resume_token or "").unbegun
+
+
 def test_a_disk_that_refuses_the_intent_does_not_hide_the_end() -> None:
     machine = UploadMachine(JOB, with_settings())
     machine.handle(on.Started(now=1))

@@ -107,7 +107,14 @@ class DownloadSettings(Struct, frozen=True, kw_only=True):
 
 
 class Fresh(Struct, frozen=True):
-    """Begin from nothing."""
+    """
+    Begin from nothing.
+
+    Attributes:
+        is_resumed: It was stopped before it began. Should it fail before it begins this time, it is kept.
+    """
+
+    is_resumed: bool = False
 
 
 class FromJournal(Struct, frozen=True):
@@ -157,8 +164,8 @@ def begun_anew(job: UploadJob, beginning: Beginning) -> tuple[UploadJob, Beginni
     """The same, unless it was stopped before it began: then that is made good for, under its old name."""
     match beginning:
         case FromJournal(view=view) if view.unbegun:
-            return job, Fresh()
+            return job, Fresh(is_resumed=True)
         case FromToken(token=token) if token.unbegun:
             options = msgspec.structs.replace(job.options, ownership_token=token.ownership_token)
-            return msgspec.structs.replace(job, options=options), Fresh()
+            return msgspec.structs.replace(job, options=options), Fresh(is_resumed=True)
     return job, beginning

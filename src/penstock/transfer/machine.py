@@ -314,6 +314,8 @@ class StoppableMachine(ABC):
         )
         if self._is_over:
             return self._report(outcome, *self._write_end(EndKind.FAILED, error.code))
+        if standing.is_unbegun and outcome.resume_token is not None:
+            return self._report(outcome, *self._keep())
         if not standing.may_be_on_server:
             return self._report(outcome, *self._write_end(EndKind.FAILED, error.code), do.DeleteJournal())
         return self._report(outcome)

@@ -42,6 +42,7 @@ class Standing:
         announced_crc64: CRC-64 of the whole as COMPLETING said it.
         source_in_doubt: Nothing proves yet that the stored parts come from this revision of the source.
         is_unbegun: Nothing was asked of OSS yet that could leave anything there: to go on is to begin.
+        is_resumed: It was stopped before, begun or not: a failure keeps what there is to go on with.
         now: Unix seconds when this run began.
     """
 
@@ -59,6 +60,7 @@ class Standing:
         self.announced_crc64: int | None = None
         self.source_in_doubt = False
         self.is_unbegun = isinstance(beginning, Fresh)
+        self.is_resumed = not isinstance(beginning, Fresh) or beginning.is_resumed
         self.now = 0
         self.unclaimed_uploads: tuple[str, ...] = ()
         acknowledged_bytes = 0
@@ -221,7 +223,7 @@ class Standing:
             committed = Committed.UNKNOWN if self.complete_in_doubt else Committed.NO
         upload_id = None if is_over else self.upload_id
         is_left = not is_over and kind is not OutcomeKind.CANCELLED
-        if kind is OutcomeKind.FAILED and self.is_unbegun:
+        if kind is OutcomeKind.FAILED and self.is_unbegun and not self.is_resumed:
             is_left = False
         resume_token = self.resume_token() if is_left else None
         if isinstance(error, TransferError):
