@@ -18,7 +18,7 @@ from penstock.protocol import names
 from penstock.protocol.endpoint import Style, Target, is_address, split_target
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Scope
-from penstock.protocol.operations.publishing import Website
+from penstock.protocol.operations.website import Website
 from penstock.protocol.percent import Query, parse_query
 from penstock.server import refusals, website
 from penstock.server.answers import base_headers, error_response, new_request_id

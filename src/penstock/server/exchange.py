@@ -15,7 +15,7 @@ from penstock.errors import ServiceError, StoreError
 from penstock.protocol.binding import ParameterUnreadable
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import Operation, Result
-from penstock.protocol.operations.publishing import Website
+from penstock.protocol.operations.website import Website
 from penstock.protocol.xml import XmlUnreadable
 from penstock.server import refusals
 from penstock.server.answers import base_headers, error_response

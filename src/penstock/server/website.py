@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from penstock.errors import ServiceError
 from penstock.protocol import percent
-from penstock.protocol.operations.publishing import RoutingRedirect, RoutingRule, Website
+from penstock.protocol.operations.website import RoutingRedirect, RoutingRule, Website
 from penstock.server.http.request import Request
 from penstock.server.http.response import Response
 from penstock.server.store.faults import StoreFault

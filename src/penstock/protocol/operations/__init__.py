@@ -15,11 +15,12 @@ from penstock.protocol.operations import (
     object_worm,
     objects,
     offers,
-    publishing,
+    reports,
     retention,
     select,
     settings,
     versioning,
+    website,
 )
 
 OPERATIONS = OperationTable(
@@ -34,7 +35,8 @@ OPERATIONS = OperationTable(
         *archive.OPERATIONS,
         *retention.OPERATIONS,
         *object_worm.OPERATIONS,
-        *publishing.OPERATIONS,
+        *website.OPERATIONS,
+        *reports.OPERATIONS,
         *offers.OPERATIONS,
         *forms.OPERATIONS,
         *select.OPERATIONS,

@@ -9,6 +9,7 @@ import msgspec
 
 from penstock.protocol.marks import Element, Header, Query, XmlBody
 from penstock.protocol.operation import BucketRequest, Operation, Request, Result, Scope
+from penstock.protocol.operations.configured import configuration_calls
 from penstock.protocol.operations.listing import Owner
 
 
@@ -144,6 +145,50 @@ class BucketStat(Result, frozen=True, kw_only=True):
     marker_count: Annotated[int | None, Element("DeleteMarkerCount")] = None
 
 
+class TransferAcceleration(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a bucket is reached by way of the nearest point of access."""
+
+    enabled: Annotated[bool | None, Element("Enabled")] = None
+
+
+class PutBucketTransferAcceleration(BucketRequest, frozen=True, kw_only=True):
+    """Switch acceleration on or off."""
+
+    body: Annotated[TransferAcceleration, XmlBody("TransferAccelerationConfiguration")]
+
+
+class GetBucketTransferAcceleration(BucketRequest, frozen=True, kw_only=True):
+    """Ask whether acceleration is on."""
+
+
+class GetBucketTransferAccelerationResult(Result, frozen=True, kw_only=True):
+    """The configuration as it was put."""
+
+    body: Annotated[TransferAcceleration, XmlBody("TransferAccelerationConfiguration")]
+
+
+class ResourceGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """The resource group that a bucket is in."""
+
+    id: Annotated[str | None, Element("ResourceGroupId")] = None
+
+
+class PutBucketResourceGroup(BucketRequest, frozen=True, kw_only=True):
+    """Move a bucket to another resource group."""
+
+    body: Annotated[ResourceGroup, XmlBody("BucketResourceGroupConfiguration")]
+
+
+class GetBucketResourceGroup(BucketRequest, frozen=True, kw_only=True):
+    """Ask which resource group a bucket is in."""
+
+
+class GetBucketResourceGroupResult(Result, frozen=True, kw_only=True):
+    """The configuration as it was put."""
+
+    body: Annotated[ResourceGroup, XmlBody("BucketResourceGroupConfiguration")]
+
+
 OPERATIONS = (
     Operation("PutBucket", "PUT", Scope.BUCKET, PutBucket, Result, body="xml", commits=True),
     Operation("DeleteBucket", "DELETE", Scope.BUCKET, DeleteBucket, Result, status=204, commits=True),
@@ -185,5 +230,19 @@ OPERATIONS = (
         marks=(("stat", None),),
         answer="xml",
         answer_root="BucketStat",
+    ),
+    *configuration_calls(
+        "BucketTransferAcceleration",
+        "transferAcceleration",
+        put=PutBucketTransferAcceleration,
+        get=GetBucketTransferAcceleration,
+        answer=GetBucketTransferAccelerationResult,
+    ),
+    *configuration_calls(
+        "BucketResourceGroup",
+        "resourceGroup",
+        put=PutBucketResourceGroup,
+        get=GetBucketResourceGroup,
+        answer=GetBucketResourceGroupResult,
     ),
 )

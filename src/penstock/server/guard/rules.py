@@ -12,8 +12,8 @@ import msgspec
 from penstock.protocol import xml
 from penstock.protocol.operations.access import Cors, Overwriting, PublicAccessBlock, Referer, RequestPayment
 from penstock.protocol.operations.object_worm import ObjectWorm
-from penstock.protocol.operations.publishing import Website
 from penstock.protocol.operations.retention import ArchiveDirectRead, Encryption
+from penstock.protocol.operations.website import Website
 from penstock.server.guard.policy import Policy, read_policy
 from penstock.server.store.faults import AccountConfigMissing, ConfigMissing
 from penstock.server.store.interface import Store

@@ -22,9 +22,11 @@ from penstock.protocol.operations.buckets import (
     ListBucketsResult,
     ListedBucket,
     PutBucket,
+    ResourceGroup,
+    TransferAcceleration,
 )
 from penstock.protocol.operations.listing import Owner
-from penstock.protocol.operations.publishing import AccessMonitor, ResourceGroup, TransferAcceleration
+from penstock.protocol.operations.reports import AccessMonitor
 from penstock.protocol.operations.retention import Encryption
 from penstock.server.call import Call, Handler, Reply
 from penstock.server.guard.rules import write_document

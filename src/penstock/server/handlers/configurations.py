@@ -15,7 +15,7 @@ import msgspec
 
 from penstock.protocol.error_table import fault
 from penstock.protocol.operation import BucketRequest, Result
-from penstock.protocol.operations import access, publishing, retention
+from penstock.protocol.operations import access, buckets, reports, retention, website
 from penstock.protocol.operations import object_worm as worm
 from penstock.server.call import Call, Handler, Reply
 from penstock.server.guard.policy import read_policy
@@ -117,33 +117,33 @@ CONFIGURATIONS = (
     ),
     Kept(
         "website",
-        publishing.Website,
-        publishing.GetBucketWebsiteResult,
-        publishing.PutBucketWebsite,
-        publishing.GetBucketWebsite,
+        website.Website,
+        website.GetBucketWebsiteResult,
+        website.PutBucketWebsite,
+        website.GetBucketWebsite,
         validation.website,
         "NoSuchWebsiteConfiguration",
-        publishing.DeleteBucketWebsite,
+        website.DeleteBucketWebsite,
     ),
     Kept(
         "logging",
-        publishing.Logging,
-        publishing.GetBucketLoggingResult,
-        publishing.PutBucketLogging,
-        publishing.GetBucketLogging,
+        reports.Logging,
+        reports.GetBucketLoggingResult,
+        reports.PutBucketLogging,
+        reports.GetBucketLogging,
         validation.logging,
-        publishing.Logging(),
-        publishing.DeleteBucketLogging,
+        reports.Logging(),
+        reports.DeleteBucketLogging,
     ),
     Kept(
         "userDefinedLogFieldsConfig",
-        publishing.LogFields,
-        publishing.GetUserDefinedLogFieldsConfigResult,
-        publishing.PutUserDefinedLogFieldsConfig,
-        publishing.GetUserDefinedLogFieldsConfig,
+        reports.LogFields,
+        reports.GetUserDefinedLogFieldsConfigResult,
+        reports.PutUserDefinedLogFieldsConfig,
+        reports.GetUserDefinedLogFieldsConfig,
         validation.log_fields,
         "NoSuchUserDefinedLogFieldsConfig",
-        publishing.DeleteUserDefinedLogFieldsConfig,
+        reports.DeleteUserDefinedLogFieldsConfig,
     ),
     Kept(
         "overwriteConfig",
@@ -175,30 +175,30 @@ CONFIGURATIONS = (
     ),
     Kept(
         "transferAcceleration",
-        publishing.TransferAcceleration,
-        publishing.GetBucketTransferAccelerationResult,
-        publishing.PutBucketTransferAcceleration,
-        publishing.GetBucketTransferAcceleration,
+        buckets.TransferAcceleration,
+        buckets.GetBucketTransferAccelerationResult,
+        buckets.PutBucketTransferAcceleration,
+        buckets.GetBucketTransferAcceleration,
         validation.transfer_acceleration,
         "NoSuchTransferAccelerationConfiguration",
     ),
     Kept(
         "accessMonitor",
-        publishing.AccessMonitor,
-        publishing.GetBucketAccessMonitorResult,
-        publishing.PutBucketAccessMonitor,
-        publishing.GetBucketAccessMonitor,
+        reports.AccessMonitor,
+        reports.GetBucketAccessMonitorResult,
+        reports.PutBucketAccessMonitor,
+        reports.GetBucketAccessMonitor,
         validation.access_monitor,
-        publishing.AccessMonitor(status="Disabled"),
+        reports.AccessMonitor(status="Disabled"),
     ),
     Kept(
         "resourceGroup",
-        publishing.ResourceGroup,
-        publishing.GetBucketResourceGroupResult,
-        publishing.PutBucketResourceGroup,
-        publishing.GetBucketResourceGroup,
+        buckets.ResourceGroup,
+        buckets.GetBucketResourceGroupResult,
+        buckets.PutBucketResourceGroup,
+        buckets.GetBucketResourceGroup,
         validation.resource_group,
-        publishing.ResourceGroup(id="rg-default-id"),
+        buckets.ResourceGroup(id="rg-default-id"),
     ),
 )
 _NAMES = {one.document: one for one in CONFIGURATIONS}
@@ -283,10 +283,10 @@ _INVENTORIES = "inventories"
 class Inventories(msgspec.Struct, frozen=True):
     """The inventories of a bucket, by id."""
 
-    by_id: dict[str, publishing.Inventory] = {}
+    by_id: dict[str, reports.Inventory] = {}
 
 
-def put_inventory(call: Call[publishing.PutBucketInventory]) -> Result:
+def put_inventory(call: Call[reports.PutBucketInventory]) -> Result:
     asked = call.asked
     inventory = validation.inventory(asked.inventory_id, asked.body)
     with call.service.in_turn:
@@ -297,14 +297,14 @@ def put_inventory(call: Call[publishing.PutBucketInventory]) -> Result:
     return Result()
 
 
-def get_inventory(call: Call[publishing.GetBucketInventory]) -> publishing.GetBucketInventoryResult:
+def get_inventory(call: Call[reports.GetBucketInventory]) -> reports.GetBucketInventoryResult:
     found = _inventories(call, call.asked.bucket).get(call.asked.inventory_id)
     if found is None:
         raise fault("NoSuchInventory", InventoryId=call.asked.inventory_id)
-    return publishing.GetBucketInventoryResult(body=found)
+    return reports.GetBucketInventoryResult(body=found)
 
 
-def delete_inventory(call: Call[publishing.DeleteBucketInventory]) -> Result:
+def delete_inventory(call: Call[reports.DeleteBucketInventory]) -> Result:
     asked = call.asked
     with call.service.in_turn:
         known = _inventories(call, asked.bucket)
@@ -315,7 +315,7 @@ def delete_inventory(call: Call[publishing.DeleteBucketInventory]) -> Result:
     return Result()
 
 
-def list_inventories(call: Call[publishing.ListBucketInventory]) -> publishing.ListBucketInventoryResult:
+def list_inventories(call: Call[reports.ListBucketInventory]) -> reports.ListBucketInventoryResult:
     known = _inventories(call, call.asked.bucket)
     after = call.asked.continuation_token or ""
     names = sorted(name for name in known if name > after)
@@ -323,7 +323,7 @@ def list_inventories(call: Call[publishing.ListBucketInventory]) -> publishing.L
     if not known:
         raise fault("NoSuchInventory", BucketName=call.asked.bucket)
     more = len(names) > len(page)
-    return publishing.ListBucketInventoryResult(
+    return reports.ListBucketInventoryResult(
         continuation_token=call.asked.continuation_token,
         inventories=tuple(known[name] for name in page),
         is_truncated=more,
@@ -331,7 +331,7 @@ def list_inventories(call: Call[publishing.ListBucketInventory]) -> publishing.L
     )
 
 
-def _inventories(call: Call[Any], bucket: str) -> dict[str, publishing.Inventory]:
+def _inventories(call: Call[Any], bucket: str) -> dict[str, reports.Inventory]:
     try:
         return msgspec.json.decode(call.store.get_config(bucket, _INVENTORIES), type=Inventories).by_id
     except ConfigMissing:
@@ -346,8 +346,8 @@ HANDLERS: dict[type, Handler] = {
     access.GetBucketPolicy: get_policy,
     access.DeleteBucketPolicy: delete_policy,
     access.GetBucketPolicyStatus: get_policy_status,
-    publishing.PutBucketInventory: put_inventory,
-    publishing.GetBucketInventory: get_inventory,
-    publishing.DeleteBucketInventory: delete_inventory,
-    publishing.ListBucketInventory: list_inventories,
+    reports.PutBucketInventory: put_inventory,
+    reports.GetBucketInventory: get_inventory,
+    reports.DeleteBucketInventory: delete_inventory,
+    reports.ListBucketInventory: list_inventories,
 }

@@ -19,18 +19,10 @@ from penstock.protocol.operations.access import (
     Referers,
     RequestPayment,
 )
-from penstock.protocol.operations.publishing import (
-    AccessMonitor,
-    Inventory,
-    LogFields,
-    Logging,
-    ResourceGroup,
-    RoutingRule,
-    RoutingRules,
-    TransferAcceleration,
-    Website,
-)
+from penstock.protocol.operations.buckets import ResourceGroup, TransferAcceleration
+from penstock.protocol.operations.reports import AccessMonitor, Inventory, LogFields, Logging
 from penstock.protocol.operations.retention import ArchiveDirectRead, Encryption
+from penstock.protocol.operations.website import RoutingRule, RoutingRules, Website
 from penstock.server.call import Call
 from penstock.server.handlers.attributes import ENCRYPTIONS
 from penstock.server.store.faults import BucketMissing
