@@ -16,6 +16,7 @@ import pytest
 from scripted_peer import PATIENCE_S, Peer, answering
 
 from penstock.net import Flight, HttpRequest, Latch, NetSettings, Origin, Tripped
+from penstock.net.connection import Connection
 from penstock.net.dial import dial
 from penstock.net.resolver import Address
 
@@ -337,6 +338,25 @@ def test_a_kept_connection_is_untouched_by_the_latch_of_an_earlier_request(trans
         earlier.trip()
         transport.send(HttpRequest(peer.origin(), "PUT", "/", body=b"x"), Latch())
         assert len(peer.connections) == 1
+
+
+def test_a_connection_whose_latch_has_tripped_is_not_kept_though_its_cut_is_still_on_its_way(
+    transport, monkeypatch
+):
+    latch = Latch()
+    receive = Connection._receive
+
+    def receive_as_it_trips(*args, **options):
+        count = receive(*args, **options)
+        latch.trip()
+        return count
+
+    monkeypatch.setattr(Connection, "_receive", receive_as_it_trips)
+    monkeypatch.setattr(Latch, "_wake_all", lambda latch, until: None)
+    with Peer(answering(body=b"stored")) as peer:
+        response = transport.send(HttpRequest(peer.origin(), "PUT", "/", body=b"x"), latch)
+        assert response.read() == b"stored"
+        assert transport.open_connections == 0
 
 
 def test_one_trip_ends_many_requests(transport, call):

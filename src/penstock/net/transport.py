@@ -160,7 +160,7 @@ class HttpTransport:
             raise
 
     def _release(self, connection: Connection) -> None:
-        if connection.channel.end():
+        if connection.channel.end() and not connection.latch.tripped:
             self._pool.put(connection)
         else:
             connection.close()
