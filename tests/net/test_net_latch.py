@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -114,6 +116,7 @@ def left(monkeypatch):
     """What is left to other threads by trips that have no patience at all."""
     left = []
     monkeypatch.setattr("penstock.net.latch._PATIENCE_S", 0.0)
+    monkeypatch.setattr("penstock.net.latch._waking", [])
     monkeypatch.setattr("penstock.net.latch._thread.start_new_thread", lambda *begun: left.append(begun))
     return left
 
@@ -315,3 +318,23 @@ def test_a_latch_works_in_a_forked_child():
         os._exit(0 if latch.wait(None) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert not latch.tripped
+
+
+def test_a_program_does_not_end_before_those_who_sleep_are_woken():
+    program = """
+import time
+from penstock.net import Latch, latch
+
+def wake_slowly():
+    time.sleep(0.2)
+    print("woken")
+
+latch._PATIENCE_S = 0.0
+switch = Latch()
+switch.attach(wake_slowly)
+switch.trip()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=20.0
+    )
+    assert (ended.stdout, ended.stderr) == ("woken\n", "")

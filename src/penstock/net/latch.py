@@ -17,6 +17,8 @@ millisecond, because there are thousands, or many sockets to be cut, is done on 
 from __future__ import annotations
 
 import _thread
+import atexit
+import os
 import sys
 import threading
 import time
@@ -28,6 +30,12 @@ from typing import Self
 
 _PATIENCE_S = 0.001
 """How long a trip wakes others on the thread that trips."""
+
+_EXIT_S = 1.0
+"""How long a program that ends waits for those who still wake others: they cut its sockets."""
+
+_waking: list[_thread.LockType] = []
+"""One for each thread that wakes others; free once it is done."""
 
 
 class Tripped(Exception):
@@ -205,12 +213,23 @@ class Latch:
             raise interrupt
 
     def _wake_elsewhere(self) -> bool:
+        busy = _thread.allocate_lock()
+        busy.acquire()
+        _waking.append(busy)
         try:
             # Not a `threading.Thread`: starting one takes locks, which a signal handler must not.
-            _thread.start_new_thread(self._wake_all, (None,))
+            _thread.start_new_thread(self._wake_rest, (busy,))
         except RuntimeError:  # the system gives no more threads
+            _waking.remove(busy)
             return False
         return True
+
+    def _wake_rest(self, busy: _thread.LockType) -> None:
+        try:
+            self._wake_all(None)
+        finally:
+            _waking.remove(busy)
+            busy.release()
 
     def _wake_next(self, until: float | None) -> None:
         if not self._wakes:
@@ -259,6 +278,17 @@ class Gate:
             return False
         self.open()
         return True
+
+
+@atexit.register
+def _let_wakes_end() -> None:
+    until = time.monotonic() + _EXIT_S
+    for busy in list(_waking):
+        busy.acquire(timeout=max(until - time.monotonic(), 0.0))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_waking.clear)
 
 
 def _report(error: Exception, wake: Callable[[], None]) -> None:
