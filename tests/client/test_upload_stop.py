@@ -221,7 +221,7 @@ def by_scope(scene, transfer, scope):
 
 
 @pytest.mark.parametrize("way", [by_handle, by_switch, by_toggle, by_scope])
-def test_a_stalled_upload_is_quiet_at_once(scene, way, assert_quiet):
+def test_a_stalled_upload_is_quiet_at_once(scene, way, assert_quiet, eventually):
     with penstock.abort_scope() as scope:
         transfer = scene.begin(stored=frozenset({1}))
     scene.faults.wait_until(lambda: scene.faults.count("UploadPart") == PARTS)
@@ -237,7 +237,7 @@ def test_a_stalled_upload_is_quiet_at_once(scene, way, assert_quiet):
     assert outcome.error.reason == reason
     assert transfer.done()
     assert_quiet(scene.client, scene.client._transport.open_connections)
-    assert not [thread for thread in threading.enumerate() if thread.name == "penstock-deadlines"]
+    eventually(lambda: "penstock-deadlines" not in [thread.name for thread in threading.enumerate()])
     assert scene.faults.count() == asked
     assert len(scene.open_uploads()) == 1 if scene.client.requests_enabled else True
 
