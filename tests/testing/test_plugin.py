@@ -156,11 +156,16 @@ def test_journals_of_a_test_stay_in_its_own_directory(oss_env, oss_client, oss_b
 @pytest.mark.judge
 @pytest.mark.filterwarnings("default")  # theirs
 @pytest.mark.parametrize("module", ["oss2", "alibabacloud_oss_v2"])
-def test_an_official_sdk_finds_the_server(module, oss_env, oss_bucket):
+def test_an_official_sdk_finds_the_server_and_reads_what_a_fault_answers(
+    module, oss_env, oss_bucket, oss_faults
+):
     sdk = pytest.importorskip(module)
+    unavailable = oss_faults.on("PutObject").answer(503, "ServiceUnavailable")
     if module == "oss2":
         auth = sdk.ProviderAuthV4(sdk.credentials.EnvironmentVariableCredentialsProvider())
         bucket = sdk.Bucket(auth, oss_env["OSS_ENDPOINT"], oss_bucket, region=oss_env["OSS_REGION"])
+        with pytest.raises(sdk.exceptions.ServerError, match="ServiceUnavailable"):
+            bucket.put_object("k", b"1")
         bucket.put_object("k", b"1")
         assert bucket.get_object("k").read() == b"1"
         return
@@ -168,5 +173,6 @@ def test_an_official_sdk_finds_the_server(module, oss_env, oss_bucket):
     config.credentials_provider = sdk.credentials.EnvironmentVariableCredentialsProvider()
     config.region, config.endpoint = oss_env["OSS_REGION"], oss_env["OSS_ENDPOINT"]
     client = sdk.Client(config)
-    client.put_object(sdk.PutObjectRequest(bucket=oss_bucket, key="k", body=b"1"))
+    client.put_object(sdk.PutObjectRequest(bucket=oss_bucket, key="k", body=b"1"))  # tries again by itself
+    assert unavailable.hits == 1
     assert client.get_object(sdk.GetObjectRequest(bucket=oss_bucket, key="k")).body.content == b"1"

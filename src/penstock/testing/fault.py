@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 from penstock.errors import ServiceError
-from penstock.protocol.error_table import error_header, error_xml
+from penstock.server.answers import error_response, new_request_id
 from penstock.server.http.response import Response
 from penstock.server.interceptor import ConnectionCut
 from penstock.testing.moment import Moment
 from penstock.testing.served import ServedRequest
-
-_REQUEST_ID = "0123456789ABCDEF01234567"
 
 Point = Literal["head", "store", "answer"]
 """Where a request can be held: after its head; after its body, nothing done; all done, nothing answered."""
@@ -174,12 +173,11 @@ class Answer(Fault):
 
     def _answer(self, asked: ServedRequest) -> Response:
         self.reached.happen()
-        headers = {"server": "AliyunOSS", "x-oss-request-id": _REQUEST_ID, **self._headers}
-        if asked.operation in ("HeadObject", "GetObjectMeta"):
-            headers["x-oss-err"] = error_header(self._error, request_id=_REQUEST_ID)
-            return Response(self._error.status, headers)
-        headers["content-type"] = "application/xml"
-        return Response(self._error.status, headers, error_xml(self._error, request_id=_REQUEST_ID))
+        now_s = time.time()
+        method = "HEAD" if asked.operation in ("HeadObject", "GetObjectMeta") else "GET"
+        host = asked.headers.get("host", "")
+        refused = error_response(self._error, method, host, new_request_id(now_s), now_s)
+        return replace(refused, headers={**refused.headers, **self._headers})
 
 
 class AlterAnswer(Fault):
