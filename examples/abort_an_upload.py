@@ -24,8 +24,10 @@ object_name = "exampledir/exampleobject.txt"
 # is the slowest that OSS can be asked for and takes 80 seconds.
 SLOWEST_BITS_PER_S = 819_200
 scratch = tempfile.TemporaryDirectory()
-file_name = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(scratch.name, "example.bin")
-if not file_name.exists():
+if len(sys.argv) > 2:
+    file_name = Path(sys.argv[2])
+else:
+    file_name = Path(scratch.name, "example.bin")
     file_name.write_bytes(b"penstock" * 1024 * 1024)
 
 # Initialize the OSS account information. The endpoint, the region and the keys are taken from the environment
@@ -60,9 +62,11 @@ for call in calls:
     if outcome.error is not None and outcome.error.code in ("ClientError:100002", "ClientError:200042"):
         print("disable putobject success")
         disabled += 1
+    else:
+        print("not aborted:", outcome.error or "the upload was complete before")
 
 # Release network resources.
 client.close()
 scratch.cleanup()
 
-sys.exit(0 if disabled == len(calls) else "an upload was complete before it could be aborted")
+sys.exit(0 if disabled == len(calls) else "not every upload was aborted")

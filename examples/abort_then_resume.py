@@ -17,8 +17,10 @@ import penstock
 bucket = sys.argv[1] if len(sys.argv) > 1 else "examplebucket"
 target = f"oss://{bucket}/resumed.bin"
 scratch = tempfile.TemporaryDirectory()
-file = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(scratch.name, "example.bin")
-if not file.exists():
+if len(sys.argv) > 2:
+    file = Path(sys.argv[2])
+else:
+    file = Path(scratch.name, "example.bin")
     file.write_bytes(b"".join(number.to_bytes(8) for number in range(1024 * 1024)))  # 8 MiB
 
 with penstock.Client() as client:

@@ -37,3 +37,19 @@ def test_the_first_one_prints_a_line_for_each_of_the_four_calls(world):
     )
     assert done.stdout == "disable putobject success\n" * 4
     assert not world.client.object_exists("a-bucket-to-be-made", "exampledir/exampleobject.txt")
+
+
+@pytest.mark.parametrize("name", ["abort_an_upload.py", "abort_then_resume.py"])
+def test_a_file_that_is_not_there_is_told_and_not_made(world, name):
+    missing = world.folder / "missing"
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), "bucket", str(missing)],
+        env={**environ, **world.environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{missing} could not be read" in done.stdout + done.stderr
+    assert not missing.exists()
