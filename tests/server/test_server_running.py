@@ -87,6 +87,7 @@ def test_a_configuration_file_says_all_of_a_server(tmp_path: Path) -> None:
     (tmp_path / "oss.toml").write_text(WHOLE)
     settings = read_settings(tmp_path / "oss.toml", {"THIRD": "three"})
     assert settings.directory == tmp_path / "data"
+    assert settings.access_log == str(tmp_path / "access.jsonl")
     assert (settings.region, settings.durability, settings.metrics) == (
         "cn-beijing",
         "relaxed",

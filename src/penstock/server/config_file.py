@@ -124,12 +124,15 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> ServerSettings:
             "strict_framing",
             "callbacks",
             "processes",
-            "access_log",
             "restore_s",
             "lifecycle_every_s",
         )
         if name in given
     }
+    if "access_log" in given:
+        named = given["access_log"]
+        # Neither "nothing" nor standard output is a path.
+        changes["access_log"] = named if named in ("", "-") else str(folder / named)
     if "base_hosts" in given:
         hosts = given["base_hosts"]
         if not all(isinstance(host, str) for host in hosts):
