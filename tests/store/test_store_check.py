@@ -193,6 +193,21 @@ def test_garbage_that_waits_for_a_reader_is_counted_and_stays(box: Box) -> None:
     assert box.store.check().garbage_count == 0
 
 
+def test_what_somebody_else_left_among_the_blobs_is_neither_looked_at_nor_removed(tmp_path: Path) -> None:
+    with LocalStore.open(tmp_path / "data", "none") as store:
+        store.create_bucket(bucket_named(Box.name))
+        Box(store).put("key", LARGE)
+        shard = newest_blob(tmp_path / "data").parent
+        # File managers leave such a file in every folder that they show.
+        others = [folder / ".DS_Store" for folder in (shard, shard.parent, shard.parent.parent)]
+        for path in others:
+            path.touch()
+        store.repair()
+        assert store.check().sound
+        assert store.check().orphans == ()
+        assert all(path.exists() for path in others)
+
+
 def test_checks_and_repairs_beside_writers_find_nothing_wrong(box: Box) -> None:
     stop = threading.Event()
 

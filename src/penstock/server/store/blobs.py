@@ -35,6 +35,7 @@ PIECE_BYTES: Final = 1024 * 1024
 _DIRECT_BYTES: Final = 256 * 1024
 _SHARD_BITS: Final = 20
 _CAREFUL_MS: Final = 3_600_000
+_DIGITS: Final = frozenset("0123456789abcdef")
 
 
 def is_full(error: OSError) -> bool:
@@ -50,6 +51,11 @@ def disk_error(what: str, path: Path, error: OSError) -> StoreError:
         if is_full(error)
         else "Look at the disk and at the permissions of the data directory.",
     )
+
+
+def _ours(directory: Path) -> list[Path]:
+    """The directories below one, in the order of their names; not what others leave there (.DS_Store)."""
+    return sorted(path for path in directory.iterdir() if _DIGITS.issuperset(path.name))
 
 
 def sync_file(descriptor: int) -> None:
@@ -221,17 +227,18 @@ class BlobFiles:
     def older_than(self, grace_s: float) -> Iterator[list[str]]:
         """The ids of all files that were published more than ``grace_s`` ago, a directory at a time."""
         limit = f"{time.time_ns() // 1_000_000 - int(grace_s * 1000):012x}"
-        for upper in sorted(self._blobs.iterdir()):
-            for shard in sorted(upper.iterdir()):
+        for upper in _ours(self._blobs):
+            for shard in _ours(upper):
                 if shard.parent.name + shard.name > limit[:7]:
                     return
-                yield sorted(name for name in os.listdir(shard) if name[:12] <= limit)  # noqa: PTH208
+                names = os.listdir(shard)  # noqa: PTH208 - there may be many
+                yield sorted(name for name in names if name[:12] <= limit and _DIGITS.issuperset(name))
 
     def remove_empty_shards(self) -> None:
         """Removes empty directories, but for young ones, in which a file may be about to appear."""
         now = time.time_ns() // 1_000_000
-        for upper in list(self._blobs.iterdir()):
-            for directory in [*upper.iterdir(), upper]:
+        for upper in _ours(self._blobs):
+            for directory in [*_ours(upper), upper]:
                 first = (
                     int(f"{upper.name}{directory.name if directory != upper else 'ff'}", 16) << _SHARD_BITS
                 )
