@@ -56,10 +56,11 @@ class Note(NamedTuple):
         """Bytes that came after a moment, at least and at most; None where the system does not tell."""
         if not self.arrived:
             return None
-        end = self.arrived[-1][1]
+        # The kernel forgets what nobody has read when a reset comes: a count that falls takes nothing back.
+        end = max(count for _, count in self.arrived)
         before = max((count for at, count in self.arrived if at <= moment), default=0)
         since = min((count for at, count in self.arrived if at > moment), default=end)
-        return end - since, end - before
+        return end - max(before, since), end - before
 
 
 class _Arrivals:
