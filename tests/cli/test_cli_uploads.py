@@ -63,6 +63,16 @@ def test_show_tells_what_is_missing_and_a_token_that_resumes(world, run):
     assert transfer.upload_id not in world.uploads()
 
 
+def test_show_takes_a_token_and_an_address_too(world, run):
+    _, transfer = halted(world)
+    for name in (transfer.resume_token, "oss://bucket/big.bin"):
+        fields = json.loads(run("uploads", "show", name, "--format", "json").stdout)
+        assert fields["id"].startswith(the_id(run))
+    halted(world)
+    assert "2 unfinished transfers are called" in run("uploads", "show", "oss://bucket/big.bin").stderr
+    assert "no unfinished transfer" in run("uploads", "show", "oss://bucket/other").stderr
+
+
 def test_show_names_the_missing_parts(world, run):
     halted(world)
     assert "3-5" in run("uploads", "show", the_id(run)).stdout

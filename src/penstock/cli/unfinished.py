@@ -7,10 +7,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.cli.address import object_url
 from penstock.errors import InvalidInput
 from penstock.files.journal_file import lock_path
 from penstock.files.lock import is_locked
 from penstock.files.state_dir import ENVIRONMENT_VARIABLE, StateDir
+from penstock.protocol.urls import is_oss_url
 from penstock.transfer import token as tokens
 
 if TYPE_CHECKING:
@@ -36,20 +38,23 @@ def open_uploads() -> list[UnfinishedUpload]:
 
 def find_upload(text: str) -> UnfinishedUpload:
     """
-    The one upload whose id begins with ``text``.
+    The one transfer that a word names: by the beginning of its id, its token, or its address in OSS.
 
     Raises:
         InvalidInput: There is none, or more than one.
     """
-    found = [upload for upload in open_uploads() if upload.view.intent.job_id.startswith(text)]
+    found = [upload for upload in open_uploads() if _is_called(upload, text)]
     if len(found) == 1:
         return found[0]
     if not found:
         raise InvalidInput(
-            f"no unfinished upload of this user has an id that begins with {text[:40]!r}",
-            advice="`penstock uploads ls` lists them; an address (oss://bucket/key) or a token will do too.",
+            f"no unfinished transfer of this user is called {text[:80]!r}",
+            advice="`penstock uploads ls` lists them.",
         )
-    raise InvalidInput(f"the ids of {len(found)} uploads begin with {text!r}", advice="Type more of the id.")
+    raise InvalidInput(
+        f"{len(found)} unfinished transfers are called {text[:80]!r}",
+        advice="Name one by its id: `penstock uploads ls`",
+    )
 
 
 def token_of(view: JournalView) -> str:
@@ -73,6 +78,13 @@ def where_journals_are() -> str:
     if not named or Path(named).expanduser().is_absolute():
         return ""
     return f"{ENVIRONMENT_VARIABLE}={shlex.quote(str(StateDir().root))} "
+
+
+def _is_called(upload: UnfinishedUpload, text: str) -> bool:
+    if is_oss_url(text):
+        return upload.url == str(object_url(text))
+    job_id = upload.view.intent.job_id
+    return job_id == tokens.decode(text).job_id if text.startswith(tokens.PREFIX) else job_id.startswith(text)
 
 
 def _is_open(view: JournalView) -> bool:

@@ -15,7 +15,7 @@ from penstock.transfer.plan import part_plan
 
 
 @oss_command("show")
-@click.argument("upload", metavar="ID")
+@click.argument("upload", metavar="ID|TOKEN|oss://BUCKET/KEY")
 def command(options: Options, upload: str) -> None:
     """Show a transfer of this user: what there is of it, what is missing, and the token to resume it with."""
     found = find_upload(upload)
