@@ -14,7 +14,7 @@ def command(options: Options, address: str) -> None:
     """
     Remove a bucket that is empty; unfinished uploads count as content.
 
-    `penstock rm -r` and `penstock uploads clean` empty one.
+    `penstock rm -r` and `penstock uploads clean --older-than 0s` empty one.
     """
     url = bucket_url(address)
     with client_at(options, url) as client:

@@ -59,15 +59,23 @@ def command(options: Options, address: str | None, age_s: float, dry_run: bool, 
     With an address: all that OSS has there, whoever began them. Uploads that a process of this machine
     carries out are left alone.
     """
-    before_s = time.time() - age_s
     journaled = open_uploads()
     if address is None:
         found = [_of_journal(one) for one in journaled if not is_running(one)]
-        return _clean(None, [one for one in found if one.begun_at_s <= before_s], options, dry_run, sure)
+        return _clean(None, _old_enough(found, age_s, options), options, dry_run, sure)
     url = place_url(address)
     with client_at(options, url) as client:
         found = _at_oss(client, url, journaled)
-        return _clean(client, [one for one in found if one.begun_at_s <= before_s], options, dry_run, sure)
+        return _clean(client, _old_enough(found, age_s, options), options, dry_run, sure)
+
+
+def _old_enough(found: list[Forgotten], age_s: float, options: Options) -> list[Forgotten]:
+    before_s = time.time() - age_s
+    old = [one for one in found if one.begun_at_s <= before_s]
+    if young := len(found) - len(old):
+        younger = count_text(young, "unfinished upload")
+        options.say(f"left alone: {younger}, younger than {age_text(age_s)} (--older-than)")
+    return old
 
 
 def _of_journal(upload: UnfinishedUpload) -> Forgotten:

@@ -122,7 +122,8 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
             409,
             "The bucket has objects. Please delete them first.",
             "0015-00000301",
-            "Delete its objects and versions, and cancel its unfinished uploads: penstock uploads clean oss://BUCKET",
+            "Delete its objects and versions, and cancel its unfinished uploads: "
+            "penstock uploads clean --older-than 0s oss://BUCKET",
         ),
         "TooManyBuckets": ErrorCode(
             400,

@@ -139,7 +139,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
             if self.clean_up is CleanUp.VERIFIED:
                 return "" if self.committed is Committed.NO else "Look at the object: OSS may have it."
             return (
-                "Cancel again, or run `penstock uploads clean`: OSS may still keep the parts, and bill them."
+                "Cancel again, or let `penstock uploads clean` find it later: "
+                "OSS may still keep the parts, and bill them."
             )
         if self.committed is Committed.UNKNOWN:
             return "Ask with resolve() whether OSS has the object, before anything is sent again."
