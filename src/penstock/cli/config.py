@@ -21,8 +21,14 @@ _VARIABLES = (
     "OSSUTIL_CONFIG_FILE",
     "OSSUTIL_PROFILE",
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
     "ALIBABA_CLOUD_REGION_ID",
+    "ALIBABA_CLOUD_PROFILE",
+    "ALIBABA_CLOUD_IGNORE_PROFILE",
+    "ALIBABA_CLOUD_CLI_PROFILE_DISABLED",
     "PENSTOCK_STATE_DIR",
+    "PENSTOCK_INTERRUPT_EXIT",
 )
 _NEVER_SHOWN = ("KEY", "SECRET", "TOKEN")
 
@@ -30,7 +36,7 @@ _NEVER_SHOWN = ("KEY", "SECRET", "TOKEN")
 @oss_command("config")
 def command(options: Options) -> None:
     """
-    Show which files and variables are looked at; `penstock doctor` says which of them win.
+    Show which files are looked at, and which variables are set; `penstock doctor` says which of them win.
 
     The order is: options of the command line, OSS_* variables, ~/.ossutilconfig (of ossutil), ALIBABA_CLOUD_*
     variables, ~/.aliyun/config.json (of the aliyun command line).

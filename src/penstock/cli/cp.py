@@ -35,8 +35,9 @@ penstock cp oss://bucket/big.iso .             and back
 penstock cp -r photos oss://bucket/photos/     a directory
 tar c . | penstock cp - oss://bucket/all.tar   - is standard input or output
 
-Ctrl-C stops at once and keeps what was done. The same command goes on from there: only what is missing is
-sent, fetched or copied. `penstock uploads` lists and removes what is unfinished.
+Ctrl-C stops at once, keeps what was done, and prints the command that goes on from there: only what is
+missing is sent, fetched or copied. It is the same command, with -r and -u for a directory. `penstock uploads`
+lists and removes what is unfinished.
 """
 
 

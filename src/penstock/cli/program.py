@@ -115,7 +115,7 @@ def _leave_closed_pipe() -> NoReturn:
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 wrong input, 2 OSS refused, 3 failed here, 4 some of several failed, "
-    "5 interrupted (or death by the signal).",
+    "5 interrupted (a signal is died by instead, unless PENSTOCK_INTERRUPT_EXIT=5 is set).",
 )
 @click.version_option(VERSION, "-V", "--version", message="penstock %(version)s")
 @shared_options(hidden=False)
@@ -123,5 +123,5 @@ def cli() -> None:
     """
     Uploads to Alibaba Cloud OSS that stop when told to, and go on later.
 
-    Ctrl-C stops a copy at once and keeps what OSS has; the same command goes on from there.
+    Ctrl-C stops a copy at once, keeps what OSS has, and prints the command that goes on from there.
     """

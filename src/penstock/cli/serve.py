@@ -59,7 +59,7 @@ from penstock.errors import InvalidInput
     default=1,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="How many serve together, where there are cores for them.",
+    help="How many serve together; more than there are cores gain nothing.",
 )
 @click.option("--no-callbacks", is_flag=True, help="Post no callbacks.")
 @click.option(
