@@ -235,7 +235,7 @@ def test_an_ossutil_file_that_only_has_a_region_does_not_hide_the_places_after_i
     ("environ", "config", "says"),
     [
         ({"OSS_ACCESS_KEY_ID": ID}, "", "no OSS_ACCESS_KEY_SECRET, though OSS_ACCESS_KEY_ID is there"),
-        ({"OSS_ACCESS_KEY_SECRET": SECRET}, "", "the environment are not complete: no OSS_ACCESS_KEY_ID,"),
+        ({"OSS_ACCESS_KEY_SECRET": SECRET}, "", "the environment is not complete: no OSS_ACCESS_KEY_ID,"),
         ({"OSS_SESSION_TOKEN": TOKEN}, "", "no OSS_ACCESS_KEY_ID and no OSS_ACCESS_KEY_SECRET"),
         (
             {**OSS, "OSS_ACCESS_KEY_SECRET": SECRET + "\n"},
@@ -243,7 +243,7 @@ def test_an_ossutil_file_that_only_has_a_region_does_not_hide_the_places_after_i
             "OSS_ACCESS_KEY_SECRET of the environment holds",
         ),
         ({}, f"access-key-id={ID}", "no access-key-secret, though access-key-id is there"),
-        ({}, f"accessKeySecret={SECRET}", r"profile 'default' of .*\.ossutilconfig are not complete"),
+        ({}, f"accessKeySecret={SECRET}", r"profile 'default' of .*\.ossutilconfig is not complete"),
         ({}, f"access-key-id={ID}\n  access-key-secret={SECRET}", "access-key-secret"),
     ],
 )

@@ -211,7 +211,7 @@ def _check(key_id: str | None, secret: str | None, token: str | None, names: _Na
         there = [n for n, text in ((names.id, key_id), (names.secret, secret), (names.token, token)) if text]
         but = f", though {' and '.join(there)} {'is' if len(there) == 1 else 'are'} there" if there else ""
         raise CredentialsMissing(
-            f"The credentials of {names.where} are not complete: no {' and no '.join(missing)}{but}",
+            f"The key pair of {names.where} is not complete: no {' and no '.join(missing)}{but}",
             advice="An AccessKey id and its secret are needed together, from the same place.",
         )
     for name, text in ((names.id, key_id), (names.secret, secret), (names.token, token)):
@@ -301,7 +301,7 @@ def check_not_expired(credentials: Credentials, now: float, where: str) -> None:
     if has_expired(credentials, now):
         end = credentials.expires_at or 0
         raise CredentialsMissing(
-            f"The credentials of {where} expired {int(now - end):,} s ago",
+            f"The key pair of {where} expired {int(now - end):,} s ago",
             advice="Ask for new ones; if they are new, set the clock of this machine.",
         )
 
