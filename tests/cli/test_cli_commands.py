@@ -36,6 +36,15 @@ def test_stat_tells_of_objects_and_buckets(world, run):
     assert json.loads(run("stat", "oss://bucket", "--format", "json").stdout)["object_count"] == 1
 
 
+def test_stat_tells_of_what_is_empty_and_writes_a_crc64_as_cp_does(world, run):
+    assert "object_count" in run("stat", "oss://bucket").stdout
+    assert json.loads(run("stat", "oss://bucket", "--format", "json").stdout)["upload_count"] == 0
+    copied = json.loads(run("cp", world.file("empty", 0), "oss://bucket/", "--format", "json").stdout)
+    fields = json.loads(run("stat", "oss://bucket/empty", "--format", "json").stdout)
+    assert (fields["content_bytes"], fields["crc64"]) == (0, copied["crc64"])
+    assert "content_bytes  0\n" in run("stat", "oss://bucket/empty").stdout
+
+
 def test_cat_writes_the_bytes_and_nothing_else(world, run):
     world.client.put_object("bucket", "k", b"\x00\xff\n")
     assert run("cat", "oss://bucket/k", "oss://bucket/k").stdout_bytes == b"\x00\xff\n" * 2
