@@ -114,7 +114,7 @@ def _has_peer(wire: Wire) -> bool:
 
 def _refused(peer: str, failures: list[str]) -> ConnectFailed:
     return ConnectFailed(
-        f"Connected to {peer}: {'; '.join(failures) or 'it has no address'}.",
+        f"Tried to connect to {peer}: {'; '.join(failures) or 'it has no address'}.",
         host=peer,
         advice="Check that the endpoint and its port are right, and that no firewall is in between.",
     )
@@ -122,7 +122,7 @@ def _refused(peer: str, failures: list[str]) -> ConnectFailed:
 
 def _timed_out(peer: str, hosts: list[str], limit_s: float) -> TimedOut:
     return TimedOut(
-        f"Connected to {peer} ({', '.join(hosts)}); no answer within {limit_s:g} s.",
+        f"Tried to connect to {peer} ({', '.join(hosts)}); no answer within {limit_s:g} s.",
         host=peer,
         advice="Check the endpoint, the network and any firewall in between, or set a proxy.",
     )

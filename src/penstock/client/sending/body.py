@@ -130,7 +130,7 @@ class FileBody:
         now = self._source.identity_now()
         if now != self._source.identity:
             raise SourceChanged(
-                f"{self._source.identity.path} was changed while it was being sent; nothing was stored of it",
+                f"{self._source.identity.path} was changed while it was being sent, so it was not stored",
                 advice="Send it again when nobody writes to it.",
             )
 
@@ -194,7 +194,7 @@ class StreamBody:
     def _check_unchanged(self) -> None:
         if self._opened is not None and not self._opened.is_unchanged():
             raise SourceChanged(
-                f"the file behind {self._stream!r} was changed while it was sent; nothing was stored of it",
+                f"the file behind {self._stream!r} was changed while it was sent, so it was not stored",
                 advice="Send it again when nobody writes to it.",
             )
 
