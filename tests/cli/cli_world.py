@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import penstock
+from penstock.errors import ServiceError
+from penstock.server.answers import error_response
 from penstock.server.http.response import Response
 from penstock.server.interceptor import Interceptor, Seen
 from penstock.server.local_oss import LocalOss
@@ -26,6 +28,7 @@ class Door(Interceptor):
         self.hold_downloads = False
         self.downloads_held = 0
         self.puts_begun = 0
+        self.refused_part: int | None = None
         self.ranges: list[str] = []
         self.ranges_let_through: int | None = None
         self.hold_completes = False
@@ -52,6 +55,9 @@ class Door(Interceptor):
 
     async def before_store(self, seen: Seen) -> Response | None:
         query = dict(part.partition("=")[::2] for part in seen.request.query.split("&"))
+        if self.refused_part is not None and query.get("partNumber") == str(self.refused_part):
+            refused = ServiceError("No.", status=403, code="AccessDenied")
+            return error_response(refused, "PUT", "", "0" * 24, 0.0)
         if "partNumber" in query:
             self.parts_received.append(int(query["partNumber"]))
         return None

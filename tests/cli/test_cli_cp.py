@@ -79,6 +79,21 @@ def test_some_failures_of_many_exit_with_4_and_the_others_are_copied(world, run)
     assert world.client.object_exists("bucket", "t/good")
 
 
+def test_a_copy_that_fails_says_what_is_kept_and_the_command_that_goes_on(world, run):
+    big = world.file("big.bin", 4 * 128 * 1024)
+    words = ("cp", big, "oss://bucket/big.bin", "--part-size", "128K", "--parallel", "1")
+    world.door.refused_part = 3
+    failed = run(*words)
+    assert failed.exit_code == 2
+    assert f"OSS keeps 256.0 KiB under UploadId {world.uploads()[0]}" in failed.stderr
+    told = run(*words, "--format", "json").stderr
+    assert json.loads(told)["code"] == "AccessDenied"
+    world.door.refused_part = None
+    again = failed.stderr.splitlines()[-1].split()
+    assert run(*again[again.index("uploads") :]).exit_code == 0
+    assert world.read("big.bin") == big.read_bytes()
+
+
 def test_a_missing_bucket_stops_a_batch_at_once(world, run):
     for number in range(50):
         world.file(f"tree/{number}", 10)

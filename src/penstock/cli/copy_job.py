@@ -68,6 +68,10 @@ class CopyJob(Protocol):
     def progress(self) -> Progress:
         """How far it is; from any thread."""
 
+    @property
+    def kept_token(self) -> str | None:
+        """What goes on with it, if something of it was kept when it ended."""
+
     def would_be_skipped(self, client: Client) -> bool:
         """Whether its target is alike already, and nothing would be done."""
 
@@ -135,6 +139,11 @@ class TransferJob(ABC):
     def progress(self) -> Progress:
         """How far it is; from any thread."""
         return self.transfer.progress if self.transfer is not None else Progress(total_bytes=self.size_bytes)
+
+    @property
+    def kept_token(self) -> str | None:
+        """As of `CopyJob`."""
+        return self.transfer.resume_token if self.transfer is not None else None
 
     def run(self, client: Client) -> Copied:
         """Carry it out. Raises PenstockError."""

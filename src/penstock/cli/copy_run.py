@@ -56,6 +56,7 @@ class CopyRun:
         self._resumed_bytes = 0
         self._skipped = 0
         self._failed: list[Exception] = []
+        self._failed_job: CopyJob | None = None
         self._stopped: list[Aborted] = []
 
     def carry_out(self, client: Client, meter: Meter, jobs: Iterator[CopyJob]) -> int:
@@ -95,6 +96,7 @@ class CopyRun:
                 self._stopped.append(aborted)
             case Exception() as error:
                 self._failed.append(error)
+                self._failed_job = ended.job
                 if self._report is not None and ended.job is not None:
                     self._report.add(ended.job, error)
                 if self._plan.recursive:
@@ -129,6 +131,8 @@ class CopyRun:
     def _summarise(self, elapsed_s: float) -> int:
         if not self._plan.recursive and self._failed:
             report_error(self._failed[0], as_json=self._options.json, debug=self._options.debug)
+            if not self._options.json:
+                self._say_what_is_kept(self._failed_job)
             return exit_code_of(self._failed[0])
         words = [f"{count_text(self._count, 'file' if self._plan.recursive else 'object')} {self._plan.verb}"]
         words.append(f"{bytes_text(self._bytes)} in {time_text(elapsed_s)}")
@@ -148,6 +152,13 @@ class CopyRun:
     def _failed_text(self) -> str:
         where = f", listed in {self._report.path}" if self._report is not None else ""
         return f"{count_text(len(self._failed), 'failure')}{where}"
+
+    def _say_what_is_kept(self, job: CopyJob | None) -> None:
+        token = job.kept_token if job is not None else None
+        if job is None or token is None or tokens.decode(token).unbegun:
+            return
+        click.echo(self._kept_text(job.progress.acknowledged_bytes, [token]), err=True)
+        self._say_one_upload(tokens.decode(token).job_id)
 
     # --- after a signal
 
@@ -172,12 +183,11 @@ class CopyRun:
             return (
                 f"{bytes_text(kept_bytes)} are kept {where}" if tokens_left else "nothing unfinished is kept"
             )
-        begun = [token for token in tokens_left if not tokens.decode(token).unbegun]
+        begun = [token for token in map(tokens.decode, tokens_left) if not token.unbegun]
         if not begun:
             return "nothing of it is at OSS yet" if tokens_left else "nothing unfinished is left at OSS"
-        ids = {aborted.upload_id for aborted in self._stopped if aborted.upload_id}
-        if len(ids) == 1:
-            return f"OSS keeps {bytes_text(kept_bytes)} under UploadId {ids.pop()}"
+        if len(begun) == 1 and begun[0].upload_id:
+            return f"OSS keeps {bytes_text(kept_bytes)} under UploadId {begun[0].upload_id}"
         return f"OSS keeps {bytes_text(kept_bytes)} of {count_text(len(begun), 'upload')}"
 
     def _say_one_upload(self, job_id: str) -> None:

@@ -37,6 +37,10 @@ class StreamUploadJob:
     def progress(self) -> Progress:
         return Progress(total_bytes=max(self.sent_bytes, 1), in_flight_bytes=self.sent_bytes)
 
+    @property
+    def kept_token(self) -> str | None:
+        return None
+
     def would_be_skipped(self, client: Client) -> bool:
         return False
 
@@ -76,6 +80,10 @@ class StreamDownloadJob:
         return Progress(
             total_bytes=max(self.size_bytes, self.received_bytes), acknowledged_bytes=self.received_bytes
         )
+
+    @property
+    def kept_token(self) -> str | None:
+        return None
 
     def would_be_skipped(self, client: Client) -> bool:
         return False
