@@ -188,6 +188,35 @@ def test_a_report_names_what_failed_and_is_taken_back_as_a_list(world, run, site
     assert world.read("site/img/b.jpg") == (site / "img/b.jpg").read_bytes()
 
 
+def test_a_directory_that_cannot_be_looked_into_fails_alone_and_nothing_is_removed(
+    world, run, site, monkeypatch
+):
+    run("sync", site, "oss://bucket/site/")
+    world.file("site/zoo/new", 10)
+    real = os.scandir
+
+    def scandir(path="."):
+        if str(path) == str(site / "img"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    report = world.folder / "failed.jsonl"
+    result = run("sync", "--delete", "-y", "--report", report, site, "oss://bucket/site/")
+    assert result.exit_code == 4
+    assert f"{site / 'img'} could not be read: Permission denied" in result.stderr
+    assert "1 file uploaded" in result.stdout
+    assert keys(world) == {*SITE, "zoo/new"}
+    assert [json.loads(line)["name"] for line in report.read_text().splitlines()] == ["img"]
+    assert run("sync", "-n", "--delete", site, "oss://bucket/site/").exit_code == 3
+    assert run("sync", "--exclude", "img/**", site, "oss://bucket/site/").exit_code == 0
+    assert run("sync", site / "img", "oss://bucket/other/").exit_code == 3
+    assert run("sync", "--files-from", report, site, "oss://bucket/taken-back/").exit_code == 3
+    monkeypatch.setattr(os, "scandir", real)
+    assert run("sync", "--files-from", report, site, "oss://bucket/taken-back/").exit_code == 0
+    assert keys(world, "taken-back/") == {name for name in SITE if name.startswith("img/")}
+
+
 def test_a_report_that_cannot_be_written_ends_the_command_before_anything_is_sent(world, run, site):
     result = run("cp", "-r", "--report", world.folder / "no" / "r", site, "oss://bucket/site/")
     assert result.exit_code == 1

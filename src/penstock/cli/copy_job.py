@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.cli.likeness import Likeness, Side, is_alike, local_side, remote_side
 from penstock.errors import InvalidInput, PenstockError
+from penstock.files.source import unreadable_because
 from penstock.protocol.urls import OssUrl
 from penstock.transfer.progress import Progress
 
@@ -105,6 +106,27 @@ class CopyOptions:
     def replaces_metadata(self) -> bool:
         """Whether a copy is described by the command line, and no longer as its source is."""
         return bool(self.object_options.keys() & {"metadata", "content_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedDirectoryJob:
+    """A directory that cannot be looked into: what is in it fails as one, and all else goes on."""
+
+    name: str
+    source: str
+    target: str
+    error: OSError
+    size_bytes: int = 0
+    kept_token: str | None = None
+    progress: Progress = field(default_factory=lambda: Progress(total_bytes=0))
+
+    def would_be_skipped(self, client: Client) -> bool:
+        """As of `CopyJob`; raises as `run`, since nobody knows what would be."""
+        raise unreadable_because(self.source, self.error) from self.error
+
+    def run(self, client: Client) -> Copied:
+        """Raise SourceUnreadable."""
+        raise unreadable_because(self.source, self.error) from self.error
 
 
 @dataclass(slots=True, kw_only=True)

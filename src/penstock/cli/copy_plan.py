@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from penstock.cli.address import oss_url
 from penstock.cli.copy_job import (
+    ClosedDirectoryJob,
     CopyJob,
     CopyOptions,
     DownloadJob,
@@ -24,7 +25,8 @@ from penstock.cli.selection import EVERYTHING, Selection
 from penstock.cli.standard_streams import standard_output
 from penstock.cli.stream_job import StreamDownloadJob, StreamUploadJob
 from penstock.cli.unfinished_copies import Say, UnfinishedCopies
-from penstock.errors import InvalidInput, SourceUnreadable
+from penstock.errors import InvalidInput
+from penstock.files.source import unreadable_because
 from penstock.protocol.urls import OssUrl
 
 if TYPE_CHECKING:
@@ -199,7 +201,11 @@ def targets_below(plan: CopyPlan, client: Client) -> dict[str, Side]:
         return {}
     # What is no file at the target is neither compared nor removed.
     passed_over = LeftOut(lambda why: None, EVERYTHING)
-    sides = ((name, local_side(path)) for path, name, _ in _files_below(root, passed_over))
+
+    def refuse(error: OSError) -> None:
+        raise unreadable_because(error.filename, error) from error
+
+    sides = ((name, local_side(path)) for path, name, _ in _files_below(root, passed_over, refuse))
     return {name: side for name, side in sides if side is not None}
 
 
@@ -218,7 +224,7 @@ def _uploads(
     try:
         status = path.stat()
     except OSError as error:
-        raise SourceUnreadable(f"{path} cannot be read: {error.strerror}") from error
+        raise unreadable_because(str(path), error) from error
     is_directory = stat.S_ISDIR(status.st_mode)
     if is_directory and not plan.recursive:
         raise InvalidInput(f"{path} is a directory", advice="Add -r to copy what is in it.")
@@ -239,22 +245,28 @@ def _uploads(
         name = key_name(path.name)
         yield job(path, status.st_size, name, url.key + name if url.names_prefix else url.key)
         return
-    for found, name, size_bytes in _files_below(path, left_out):
+    closed: list[OSError] = []
+    for found, name, size_bytes in _files_below(path, left_out, closed.append):
         if plan.selection.takes(name, size_bytes):
             yield job(found, size_bytes, name, folder_key(url) + name)
+    for why in closed:
+        if Path(why.filename) == path:
+            raise unreadable_because(str(path), why) from why
+        name = _name_below(path, Path(why.filename))
+        if plan.selection.may_take(name, below=True):
+            yield ClosedDirectoryJob(name, why.filename, f"oss://{url.bucket}/{folder_key(url)}{name}/", why)
 
 
-def _files_below(root: Path, left_out: LeftOut) -> Iterator[tuple[Path, str, int]]:
+def _files_below(
+    root: Path, left_out: LeftOut, on_closed: Callable[[OSError], None]
+) -> Iterator[tuple[Path, str, int]]:
     """
     Regular files, in order: path, path below the root, size.
 
-    Links to files are followed, links to directories are not: they may lead in a circle.
+    Links to files are followed, links to directories are not: they may lead in a circle. ``on_closed`` gets
+    the error of each directory that cannot be looked into.
     """
-
-    def unreadable(error: OSError) -> None:
-        raise SourceUnreadable(f"{error.filename} cannot be read: {error.strerror}") from error
-
-    for directory, folders, names in os.walk(root, onerror=unreadable):
+    for directory, folders, names in os.walk(root, onerror=on_closed):
         folders.sort()
         for path in (Path(directory, folder) for folder in folders):
             if path.is_symlink():

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import click
@@ -27,7 +27,7 @@ class Selection:
         exclude: None of these may.
         min_bytes: No file is smaller.
         max_bytes: No file is larger; None for any.
-        names: Only these; None for any.
+        names: Only these, and what is below them; None for any.
     """
 
     include: tuple[re.Pattern[str], ...] = ()
@@ -44,7 +44,7 @@ class Selection:
             name: Path below the directory or prefix that is copied, with ``/``.
         """
         return (
-            (self.names is None or name in self.names)
+            (self.names is None or not self.names.isdisjoint(_with_folders(name)))
             and (not self.include or any(pattern.fullmatch(name) for pattern in self.include))
             and not any(pattern.fullmatch(name) for pattern in self.exclude)
             and self.min_bytes <= size_bytes
@@ -60,7 +60,9 @@ class Selection:
         """
         if not below:
             return self.takes(name, self.min_bytes)
-        if self.names is not None and not any(one.startswith(f"{name}/") for one in self.names):
+        if self.names is not None and not any(
+            one.startswith(f"{name}/") or one in _with_folders(name) for one in self.names
+        ):
             return False
         # What matches names that no file has, matches all.
         return not all(
@@ -127,6 +129,11 @@ def pattern_of(glob: str) -> re.Pattern[str]:
         ) from None
 
 
+def _with_folders(name: str) -> list[str]:
+    """A name, and those of the folders that it is in."""
+    return [name, *map(str, PurePosixPath(name).parents)]
+
+
 def _in_class(signs: str) -> str:
     """The inside of a bracket: single signs, and ranges such as ``a-z``."""
     found, at = [], 0
@@ -179,7 +186,7 @@ def selection_options(command: F) -> F:
                 "--files-from",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 metavar="FILE",
-                help="Only those it names, below SRC: one a line, or a --report.",
+                help="Only what it names, below SRC: a file or folder a line, or a --report.",
             ),
         )
     ):

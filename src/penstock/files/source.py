@@ -82,7 +82,7 @@ class SourceFile:
             # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
             descriptor = os.open(absolute, flags | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
-            raise _unreadable(absolute, error) from error
+            raise unreadable_because(absolute, error) from error
         except ValueError as error:  # a NUL, or what the system's encoding has no bytes for
             raise InvalidInput(f"{absolute!r} cannot be a path: {error}", advice="Check the path.") from error
         try:
@@ -90,7 +90,7 @@ class SourceFile:
             if not stat.S_ISREG(status.st_mode):
                 raise SourceUnreadable(
                     f"{absolute} is {_kind(status.st_mode)}, not a regular file",
-                    advice="Name a file; to upload what a program writes, pass the stream itself.",
+                    advice="Name a file; what a program writes is uploaded as a stream (`penstock cp -`).",
                 )
             if status.st_size == 0 and _yields_bytes_of(descriptor, absolute):
                 raise made_when_read(absolute)
@@ -115,7 +115,7 @@ class SourceFile:
             try:
                 count = self._read_once(offset + done, view[done:])
             except OSError as error:
-                raise _unreadable(self.identity.path, error, at=offset + done) from error
+                raise unreadable_because(self.identity.path, error, at=offset + done) from error
             if count == 0:
                 break
             done += count
@@ -159,7 +159,7 @@ class SourceFile:
             status = os.stat(path)  # noqa: PTH116
             opened = os.fstat(self._descriptor)
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable_because(path, error) from error
         if (status.st_dev, status.st_ino) != (opened.st_dev, opened.st_ino):
             return _identity(path, status)
         return _identity(path, opened)
@@ -211,7 +211,7 @@ def _yields_bytes_of(descriptor: int, path: str) -> bool:
     try:
         return yields_bytes(descriptor)
     except OSError as error:
-        raise _unreadable(path, error, at=0) from error
+        raise unreadable_because(path, error, at=0) from error
 
 
 def _kind(mode: int) -> str:
@@ -227,7 +227,8 @@ def _kind(mode: int) -> str:
     return "something else"
 
 
-def _unreadable(path: str, error: OSError, at: int | None = None) -> SourceUnreadable:
+def unreadable_because(path: str, error: OSError, at: int | None = None) -> SourceUnreadable:
+    """Says which file, or directory, could not be read, why, and what helps."""
     advice = {
         errno.ENOENT: "Check the path.",
         errno.ENOTDIR: "Check the path.",
