@@ -100,6 +100,8 @@ def test_a_missing_bucket_stops_a_batch_at_once(world, run):
     result = run("cp", "-r", "-j", "1", world.folder / "tree", "oss://no-such-bucket/t/")
     assert result.exit_code == 2
     assert result.stderr.count("NoSuchBucket") == 1
+    words = ("--report", world.folder / "failed", "oss://no-such-bucket/t/", world.folder / "back")
+    assert run("cp", "-r", *words).stdout.endswith("1 failure\n")  # of no file, so it is not in the report
 
 
 def test_keys_that_lead_out_of_the_directory_are_left_out(world, run):

@@ -150,7 +150,11 @@ class CopyRun:
         return ExitCode.PARTIAL_FAILURE if self._count or self._skipped else exit_code_of(self._failed[0])
 
     def _failed_text(self) -> str:
-        where = f", listed in {self._report.path}" if self._report is not None else ""
+        where = ""
+        # What ended the search for files is a failure of none of them.
+        if self._report is not None and self._report.count:
+            share = "" if self._report.count == len(self._failed) else f"{self._report.count:,} of them "
+            where = f", {share}listed in {self._report.path}"
         return f"{count_text(len(self._failed), 'failure')}{where}"
 
     def _say_what_is_kept(self, job: CopyJob | None) -> None:
@@ -214,12 +218,16 @@ class FailureReport:
     """
     What failed, a line of JSON a file; ``--files-from`` takes it back.
 
+    Attributes:
+        count: Lines so far.
+
     Raises:
         InvalidInput: It cannot be written. An older one is replaced at once, so that it is never mistaken.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.count = 0
         try:
             path.write_text("", encoding="utf-8")
         except OSError as error:
@@ -230,6 +238,7 @@ class FailureReport:
         fields = {"name": job.name, "source": job.source, "target": job.target, **error_fields(error)}
         with self.path.open("a", encoding="utf-8") as lines:
             lines.write(json_line(fields) + "\n")
+        self.count += 1
 
 
 def _name_of(plan: CopyPlan) -> str:
