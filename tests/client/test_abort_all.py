@@ -33,7 +33,7 @@ BLOCKING = (
     for late in (client, other, third):
         late.enable_requests()
         outcome = late.submit(late.head_object, bucket, "stored").outcome()
-        print(f"{outcome.error.code}/{late.requests_enabled}")
+        print(f"{outcome.error.code}/{late.requests_enabled}/{'another one' in outcome.error.advice}")
     print(*(transfer.cancel() for transfer in (running[0], running[3])))
     for one in (client, other, third):
         one.close()
@@ -62,7 +62,7 @@ AWAITED = (
             for late in (first, second, third):
                 late.enable_requests()
                 (error,) = await asyncio.gather(late.head_object(bucket, "stored"), return_exceptions=True)
-                print(f"{error.code}/{late.requests_enabled}")
+                print(f"{error.code}/{late.requests_enabled}/{'another one' in error.advice}")
             print(await running[0].cancel(), await running[2].cancel())
             await third.aclose()
 
@@ -88,7 +88,7 @@ def test_all_clients_of_a_process_are_stopped_and_stay_so(
     process.send_signal(signal.SIGTERM)
     lines = [process.stdout.readline().split() for _ in range(4)]
     assert lines[0] == [f"{penstock.STOPPED_IN_FLIGHT}/SIGTERM"] * 4 + [f"{penstock.NOT_SENT}/SIGTERM"]
-    assert lines[1:] == [[f"{penstock.NOT_SENT}/False"]] * 3
+    assert lines[1:] == [[f"{penstock.NOT_SENT}/False/True"]] * 3
     asked = oss_faults.count()
     # Clean-up alone goes on: it waits for what the server still holds of the two uploads.
     oss_faults.wait_until(lambda: oss_faults.count("AbortMultipartUpload") >= 1)

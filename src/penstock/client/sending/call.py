@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
-from penstock.client.sending.outcome import DISABLED_ADVICE, Outcome
-from penstock.client.sending.scope import scopes_around, within
+from penstock.client.sending.outcome import Outcome
+from penstock.client.sending.scope import advice_to_stopped, scopes_around, within
 from penstock.client.sending.waiting import Ending, wait_for
 from penstock.errors import NOT_SENT, Aborted, PenstockError
 from penstock.net.latch import Latch
@@ -126,8 +126,6 @@ class Call(Ending[T]):
                 f"the call was stopped before it began ({reason})",
                 code=NOT_SENT,
                 reason=reason,
-                advice=DISABLED_ADVICE
-                if reason == "disabled"
-                else "Nothing was sent. Submit it again if it is still wanted.",
+                advice=advice_to_stopped(reason, "Nothing was sent. Submit it again if it is still wanted."),
             )
         )

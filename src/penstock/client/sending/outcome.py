@@ -9,8 +9,6 @@ from penstock.errors import Aborted, ChecksumMismatch, Committed, NetworkError, 
 
 T = TypeVar("T")
 
-DISABLED_ADVICE = "All requests of this client are off: call enable_requests() to use it again."
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):

@@ -14,9 +14,8 @@ from typing import Self, TypeVar, cast
 
 from penstock.client.sending.bandwidth import bandwidths_around
 from penstock.client.sending.body import Body, Bytes
-from penstock.client.sending.outcome import DISABLED_ADVICE
 from penstock.client.sending.retry import RetryBudget, RetryPolicy, may_retry
-from penstock.client.sending.scope import scopes_around
+from penstock.client.sending.scope import advice_to_stopped, scopes_around
 from penstock.client.sending.signer import Signer
 from penstock.client.sending.switch import Switch
 from penstock.errors import (
@@ -81,11 +80,7 @@ class Trail:
         what = f"{self.operation.name} {self.resource}"
         if code == NOT_SENT:
             message = f"{what} was stopped before it was sent ({reason})"
-            advice = (
-                DISABLED_ADVICE
-                if reason == "disabled"
-                else "OSS has nothing of it. Call it again if it is still wanted."
-            )
+            advice = advice_to_stopped(reason, "OSS has nothing of it. Call it again if it is still wanted.")
         elif unknown:
             message = f"{what} was stopped after it was handed over whole ({reason})"
             advice = "OSS may have carried it out. Look at the object before sending it again."

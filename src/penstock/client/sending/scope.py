@@ -36,6 +36,15 @@ def abort_all(reason: str = "abort") -> None:
     PROCESS.trip(reason)
 
 
+def advice_to_stopped(reason: str, advice: str) -> str:
+    """What to do after a stop: ``advice``, unless another call would be stopped as well."""
+    if PROCESS.tripped:
+        return "All of this process was stopped by abort_all(): go on in another one."
+    if reason == "disabled":
+        return "All requests of this client are off: call enable_requests() to use it again."
+    return advice
+
+
 def scopes_around() -> tuple[Latch, ...]:
     """The latches of all scopes that the running code stands in, outermost first."""
     return _AROUND.get()
