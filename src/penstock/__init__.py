@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from penstock.client.aio_group import AsyncGroup
     from penstock.client.aio_transfer import AsyncTransfer
     from penstock.client.calls.object_body import ObjectBody
+    from penstock.client.calls.options import Callback, ObjectOptions
     from penstock.client.calls.presign import PresignedUrl
     from penstock.client.calls.select import CsvInput, JsonInput, SelectMeta
     from penstock.client.calls.select_body import SelectBody
@@ -90,6 +91,7 @@ _PLACES = {
     "penstock.client.identity.credentials": "Credentials",
     "penstock.client.transfers.group": "Group",
     "penstock.client.calls.object_body": "ObjectBody",
+    "penstock.client.calls.options": "Callback ObjectOptions",
     "penstock.client.sending.outcome": "Outcome",
     "penstock.client.calls.presign": "PresignedUrl",
     "penstock.client.calls.select": "CsvInput JsonInput SelectMeta",
@@ -136,6 +138,7 @@ __all__ = [
     "AsyncSelectBody",
     "AsyncTransfer",
     "Call",
+    "Callback",
     "ChecksumMismatch",
     "CleanUp",
     "Client",
@@ -163,6 +166,7 @@ __all__ = [
     "NotFound",
     "NotModified",
     "ObjectBody",
+    "ObjectOptions",
     "Outcome",
     "PenstockError",
     "PreconditionFailed",

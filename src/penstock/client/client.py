@@ -71,8 +71,11 @@ class Client(
     stays the parent's.
 
     What is not given is taken from the environment (``OSS_ENDPOINT``, ``OSS_REGION``,
-    ``OSS_ACCESS_KEY_ID``, ``OSS_ACCESS_KEY_SECRET``, ``OSS_SESSION_TOKEN``) and then from
-    ``~/.ossutilconfig``, in ossutil's order.
+    ``OSS_ACCESS_KEY_ID``, ``OSS_ACCESS_KEY_SECRET``, ``OSS_SESSION_TOKEN``), then from
+    ``~/.ossutilconfig``, then from ``ALIBABA_CLOUD_*`` and ``~/.aliyun/config.json``.
+
+    Every call may raise `Aborted`, `NetworkError` and `ServiceError`, and `InvalidInput` before anything is
+    sent; all are `PenstockError`.
 
     Args:
         endpoint: Such as ``https://oss-cn-hangzhou.aliyuncs.com`` or ``http://127.0.0.1:9000``; told by the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from penstock.client.sending.body import Body
-from penstock.client.sending.progress import Meter, Progress
+from penstock.client.sending.progress import Meter, OnSent
 from penstock.client.sending.requester import Requester
 from penstock.errors import ChecksumMismatch
 from penstock.net.errand import Errands
@@ -23,7 +23,7 @@ class Caller:
     def _call(self, request: Request, expect: type[R]) -> R:
         return self._requester.call(request, expect)
 
-    def _store(self, request: Request, expect: type[R], body: Body, progress: Progress | None) -> R:
+    def _store(self, request: Request, expect: type[R], body: Body, progress: OnSent | None) -> R:
         """Carry out a call that sends a body, and close the body."""
         try:
             if progress is None:

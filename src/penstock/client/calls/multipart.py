@@ -16,7 +16,7 @@ from penstock.client.calls.options import (
     checked,
 )
 from penstock.client.sending.body import Source, body_of
-from penstock.client.sending.progress import Progress
+from penstock.client.sending.progress import OnSent
 from penstock.errors import InvalidInput, NoSuchUpload
 from penstock.protocol import limits, names
 from penstock.protocol.operation import Result
@@ -65,7 +65,7 @@ class MultipartCalls(Caller):
         length: int | None = None,
         content_md5: str | None = None,
         traffic_limit_bits_per_s: int | None = None,
-        progress: Progress | None = None,
+        progress: OnSent | None = None,
     ) -> StoredResult:
         """
         Send one part; a part of the same number is replaced.

@@ -25,9 +25,9 @@ class ObjectBody:
     """
     What `Client.get_object` returns: the bytes of an object, and what OSS says of it.
 
-    Read it with `read`, `readinto`, by iterating (chunks of 256 KiB), or `save` it; close it, or use it as
-    a context manager. A connection that is lost half-way is taken up again where it was lost, for the same
-    revision of the object. When the whole object was read, its CRC-64 is compared with OSS's.
+    Read it with `read`, `readinto`, by iterating (chunks of 256 KiB), or `copy_to` a file; close it, or use
+    it as a context manager. A connection that is lost half-way is taken up again where it was lost, for the
+    same revision of the object. When the whole object was read, its CRC-64 is compared with OSS's.
 
     Attributes:
         description: All that the answer's headers say.

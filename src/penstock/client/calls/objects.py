@@ -18,7 +18,7 @@ from penstock.client.calls.options import (
     checked,
 )
 from penstock.client.sending.body import Body, Source, body_of
-from penstock.client.sending.progress import Progress
+from penstock.client.sending.progress import OnSent
 from penstock.errors import InvalidInput, NoSuchBucket, NotFound
 from penstock.files.target import DownloadTarget
 from penstock.net.response import HttpResponse
@@ -43,7 +43,7 @@ class ObjectCalls(Caller):
         forbid_overwrite: bool | None = None,
         traffic_limit_bits_per_s: int | None = None,
         callback: Callback | None = None,
-        progress: Progress | None = None,
+        progress: OnSent | None = None,
         **options: Unpack[ObjectOptions],
     ) -> wire.PutObjectResult:
         """
@@ -99,7 +99,7 @@ class ObjectCalls(Caller):
         crc64_before: int | None = None,
         content_md5: str | None = None,
         traffic_limit_bits_per_s: int | None = None,
-        progress: Progress | None = None,
+        progress: OnSent | None = None,
         **options: Unpack[ObjectOptions],
     ) -> wire.AppendObjectResult:
         """

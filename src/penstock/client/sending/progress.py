@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int | None], None]
+OnSent = Callable[[int, int | None], None]
 """Called with the bytes sent so far and the bytes in all (None if not known)."""
 
 
@@ -15,7 +15,7 @@ class Meter:
     What is reported never goes back: a second attempt is reported from where it passes the first.
     """
 
-    def __init__(self, report: Progress, total: int | None) -> None:
+    def __init__(self, report: OnSent, total: int | None) -> None:
         self._report = report
         self._total = total
         self._highest = 0

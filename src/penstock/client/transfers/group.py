@@ -73,7 +73,7 @@ class Group:
             result, and keeps no other one from running.
 
         Raises:
-            InvalidInput: The limit of its speed is none.
+            InvalidInput: Its limit is no speed.
         """
         return self._add(
             target,

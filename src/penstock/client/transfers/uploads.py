@@ -125,7 +125,7 @@ class UploadTransfers(Caller):
             parallel: Parts sent at the same time; 4 by default, fewer for large parts.
             forbid_overwrite: True refuses to replace an object.
             protect_target: True refuses to replace what somebody else wrote to the key since the start.
-            journal: False keeps no journal: only `resume_token` or the key then lead back to the upload.
+            journal: False keeps no journal: only `Transfer.resume_token` or the key then lead back.
             bandwidth_limit_bytes_s: How fast its bytes may flow; see `Transfer.bandwidth_limit_bytes_s`.
             traffic_limit_bits_per_s: Speed that OSS allows each request.
             progress: Called with a `Progress` as bytes are sent and acknowledged, on other threads.
