@@ -43,6 +43,7 @@ def test_all_is_as_promised(tmp_path):
     assert re.search(r"afterwards +0 bytes and 0 requests", output)
     assert re.search(r"sent again +0 of the \d+", output)
     assert "all equal" in output
+    assert f"{sys.executable} -m penstock.cli serve\n" in output, "what it names can be typed as it is"
     assert "\r" not in output
     assert "\x1b" not in output
     assert left_behind(tmp_path) == []

@@ -67,6 +67,7 @@ def command(options: Options, file: Path | None) -> int:
             click.secho(f"NOT as promised: {promise}", fg="red", bold=True)
         return ExitCode.CLIENT_ERROR
     click.echo(_IN_PLAIN_WORDS)
+    click.echo(_next(options.program))
     return ExitCode.SUCCESS
 
 
@@ -76,9 +77,16 @@ nothing more was sent. What OSS had confirmed stayed there under its UploadId. T
 then went on under the same UploadId and sent only the rest, and the object is byte for
 byte the file.
 Nothing of this is left on your disk.
+"""
 
-Next:  penstock serve          an OSS to try your own programs on
-       penstock cp big.iso oss://bucket/      stop it with Ctrl-C; the same command goes on"""
+
+def _next(program: str) -> str:
+    return f"""\
+Next:  {program} serve
+       an OSS to try your own programs on; it prints what another shell needs, and there:
+       {program} mb oss://bucket
+       {program} cp big.iso oss://bucket/
+       stop it with Ctrl-C: the same command goes on"""
 
 
 @dataclass(frozen=True, slots=True)
