@@ -42,6 +42,7 @@ def test_ls_lists_what_was_aborted_without_asking_oss(world, run):
     result = run("uploads", "ls")
     assert "oss://bucket/big.bin" in result.stdout
     assert "40% of" in result.stdout
+    assert result.stderr == "1 unfinished transfer on this machine\n"
 
 
 def test_ls_of_a_bucket_lists_uploads_of_others_too(world, run):

@@ -38,7 +38,7 @@ def command(options: Options, address: str | None) -> None:
             _show_journaled(upload, running.pop(upload.view.intent.job_id, None), options)
         for transfer in running.values():
             _show_running(transfer, options)
-        count = count_text(len(uploads) + len(running), "unfinished upload")
+        count = count_text(len(uploads) + len(running), "unfinished transfer")
         options.say(f"{count} on this machine")
         return
     url = place_url(address)
