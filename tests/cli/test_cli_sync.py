@@ -217,6 +217,14 @@ def test_a_directory_that_cannot_be_looked_into_fails_alone_and_nothing_is_remov
     assert keys(world, "taken-back/") == {name for name in SITE if name.startswith("img/")}
 
 
+def test_names_of_a_list_for_which_there_is_nothing_are_told(world, run, site):
+    names = world.folder / "names"
+    names.write_text("index.html\nimg\nmissing\n")
+    result = run("cp", "-r", "--files-from", names, site, "oss://bucket/site/")
+    assert "4 files uploaded" in result.stdout
+    assert result.stderr == "nothing was found for 1 name of the list, such as missing\n"
+
+
 def test_a_report_that_cannot_be_written_ends_the_command_before_anything_is_sent(world, run, site):
     result = run("cp", "-r", "--report", world.folder / "no" / "r", site, "oss://bucket/site/")
     assert result.exit_code == 1

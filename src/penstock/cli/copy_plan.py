@@ -21,7 +21,7 @@ from penstock.cli.copy_job import (
 )
 from penstock.cli.likeness import Side, listed_side, local_side
 from penstock.cli.names import file_name, key_name
-from penstock.cli.selection import EVERYTHING, Selection
+from penstock.cli.selection import EVERYTHING, Selection, telling_of_absent
 from penstock.cli.standard_streams import standard_output
 from penstock.cli.stream_job import StreamDownloadJob, StreamUploadJob
 from penstock.cli.unfinished_copies import Say, UnfinishedCopies
@@ -172,7 +172,11 @@ def copy_jobs(plan: CopyPlan, client: Client, say: Say, left_out: LeftOut | None
     Raises:
         SourceUnreadable, InvalidInput, ServiceError: Also while it is iterated.
     """
-    left_out = left_out or LeftOut(say, plan.selection)
+    jobs = _jobs(plan, client, say, left_out or LeftOut(say, plan.selection))
+    return jobs if plan.selection.names is None else telling_of_absent(jobs, plan.selection.names, say)
+
+
+def _jobs(plan: CopyPlan, client: Client, say: Say, left_out: LeftOut) -> Iterator[CopyJob]:
     match plan:
         case CopyPlan(source=str(source), target_url=OssUrl() as url):
             if source == STANDARD_STREAM:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli.amounts import size_option
+from penstock.cli.amounts import count_text, size_option
 from penstock.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from penstock.cli.copy_job import CopyJob
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -127,6 +130,18 @@ def pattern_of(glob: str) -> re.Pattern[str]:
             f"the pattern {glob!r} cannot be read: {error.msg}",
             advice=r"Write \ before a sign that means itself.",
         ) from None
+
+
+def telling_of_absent(
+    jobs: Iterator[CopyJob], names: frozenset[str], say: Callable[[str], None]
+) -> Iterator[CopyJob]:
+    """The jobs; when there are no more, say which names of a list stand for none of them."""
+    left = set(names)
+    for job in jobs:
+        left.difference_update(_with_folders(job.name))
+        yield job
+    if left:
+        say(f"nothing was found for {count_text(len(left), 'name')} of the list, such as {min(left)}")
 
 
 def _with_folders(name: str) -> list[str]:

@@ -281,7 +281,11 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
             400, "The Encryption Algorithm you specified is not supported."
         ),
         "InvalidTag": ErrorCode(400, "The tag you provided was not a valid tag."),
-        "InvalidStorageClass": ErrorCode(400, "The storage class you specified is not valid."),
+        "InvalidStorageClass": ErrorCode(
+            400,
+            "The storage class you specified is not valid.",
+            advice="Use one of Standard, IA, Archive, ColdArchive and DeepColdArchive.",
+        ),
         "InvalidDigest": ErrorCode(
             400,
             "The Content-MD5 you specified was invalid.",
