@@ -10,6 +10,7 @@ import urllib.parse
 import pytest
 
 import penstock
+from penstock.client.transfers import single_request
 from penstock.protocol.crc64 import crc64
 from penstock.testing import CuttingProxy
 
@@ -191,16 +192,26 @@ def test_after_a_refused_complete_a_resume_does_not_wait(client, oss_bucket, url
     assert client.get_object(oss_bucket, "k").read() == file.data
 
 
-def test_a_single_request_that_was_stopped_in_doubt_is_resolved(client, oss_bucket, url, oss_faults):
-    fault = oss_faults.on("PutObject").stall(at="answer")
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_single_request_that_was_stopped_in_doubt_is_resolved(
+    client, oss_bucket, url, oss_faults, monkeypatch, stored
+):
+    monkeypatch.setattr(single_request, "SETTLE_S", 0.15)
+    fault = oss_faults.on("PutObject").stall(at="answer" if stored else "store")
     transfer = client.upload(b"small", url)
     fault.reached.wait()
     transfer.abort()
-    assert transfer.outcome(PATIENCE_S).committed == UNKNOWN
+    error = transfer.outcome(PATIENCE_S).error
+    assert (error.committed, error.in_doubt_bytes) == (UNKNOWN, 5)
+    assert (transfer.progress.in_flight_bytes, transfer.progress.in_doubt_bytes) == (0, 5)
     assert transfer.cancel() == penstock.CleanUp.PENDING
     fault.end()
-    assert transfer.resolve().committed == YES
-    assert client.get_object(oss_bucket, "k").read() == b"small"
+    assert transfer.resolve().committed == (YES if stored else NO)
+    assert transfer.progress.in_doubt_bytes == 0
+    assert client.object_exists(oss_bucket, "k") is stored
+    if not stored:
+        assert transfer.outcome(0).error.in_doubt_bytes == 0
+        assert oss_faults.count("HeadObject") > 2, "it was asked again until the settle time was over"
 
 
 def test_a_lost_answer_to_initiate_leaves_no_orphan(client, oss_bucket, url, oss_faults, file):

@@ -104,10 +104,11 @@ class SingleRequest(ABC):
                 ended = self._committed(self._send(self._latch))
         except PenstockError as error:
             aborted = isinstance(error, Aborted)
+            committed = committed_by(error)
             ended = Outcome(
                 kind=OutcomeKind.ABORTED if aborted else OutcomeKind.FAILED,
-                committed=committed_by(error),
-                progress=self._progress,
+                committed=committed,
+                progress=self._landed(committed),
                 error=error,
                 reason=error.reason if isinstance(error, Aborted) else "",
                 request_started=error.code.endswith("42") if aborted else True,
@@ -115,10 +116,11 @@ class SingleRequest(ABC):
             )
         except BaseException as error:  # noqa: BLE001 - the caller's own code; nobody here can answer for it
             self._note_mistake(error)
+            committed = Committed.UNKNOWN if self._most_sent >= self._total_bytes else Committed.NO
             ended = Outcome(
                 kind=OutcomeKind.ABORTED,
-                committed=Committed.UNKNOWN if self._most_sent >= self._total_bytes else Committed.NO,
-                progress=self._progress,
+                committed=committed,
+                progress=self._landed(committed),
                 reason="failure",
                 request_started=self._most_sent >= 0,
                 transfer=self._kind,
@@ -161,7 +163,7 @@ class SingleRequest(ABC):
             )
         if resolution.verdict is None:
             return ended
-        return msgspec.structs.replace(ended, committed=Committed.NO)
+        return msgspec.structs.replace(ended, committed=Committed.NO, progress=self._landed(Committed.NO))
 
     def _committed(self, stored: Stored) -> Outcome:
         total = self._total_bytes
@@ -174,6 +176,12 @@ class SingleRequest(ABC):
             request_started=True,
             transfer=self._kind,
         )
+
+    def _landed(self, committed: Committed) -> Progress:
+        """Nothing is under way any more: what was handed over is in doubt as a whole, or came to nothing."""
+        in_doubt_bytes = self._total_bytes if committed is Committed.UNKNOWN else 0
+        self._progress = Progress(total_bytes=self._total_bytes, in_doubt_bytes=in_doubt_bytes, parts_total=1)
+        return self._progress
 
     def _note_sent(self, so_far: int) -> None:
         self._most_sent = max(self._most_sent, so_far)
