@@ -130,6 +130,8 @@ def test_a_trip_has_taken_effect_below_before_anybody_is_woken(left):
     assert calls == []
     assert (group.reason, request.reason) == ("disabled", "disabled")
     assert Latch(request).tripped
+    with pytest.raises(Tripped, match="disabled"):
+        request.check()
     assert request.wait(None) is True
     assert request.trip("abort") is False
     request.attach(lambda: calls.append(2))
@@ -137,6 +139,20 @@ def test_a_trip_has_taken_effect_below_before_anybody_is_woken(left):
     for work, arguments in left:
         work(*arguments)
     assert sorted(calls) == [1, 2]
+
+
+def test_a_trip_leaves_to_another_thread_what_takes_longer_than_an_abort_may(eventually):
+    latch, threads = Latch(), []
+
+    def wake():
+        time.sleep(0.001)
+        threads.append(threading.get_ident())
+
+    for _ in range(50):
+        latch.attach(wake)
+    latch.trip()
+    assert threads.count(threading.get_ident()) <= 5
+    eventually(lambda: len(threads) == 50)
 
 
 def test_what_left_a_tripped_parent_before_it_was_woken_stays_tripped(left):
