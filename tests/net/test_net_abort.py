@@ -330,6 +330,26 @@ def test_an_answer_that_is_here_is_returned_although_the_latch_trips(transport):
         assert response.read() == b"stored"
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_connection_that_was_cut_is_not_kept_although_its_answer_is_here_whole(
+    transport, server_tls, secure
+):
+    latch = Latch()
+
+    def script(connection):
+        if secure:
+            connection.handshake(server_tls)
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nstored\r\n0\r\n\r\n")
+        connection.hold()
+
+    with Peer(script) as peer:
+        response = transport.send(HttpRequest(origin_of(peer, secure), "PUT", "/", body=b"x"), latch)
+        latch.trip()
+        assert response.read() == b"stored"
+        assert transport.open_connections == 0
+
+
 def test_a_kept_connection_is_untouched_by_the_latch_of_an_earlier_request(transport):
     with Peer(answering()) as peer:
         earlier = Latch()
