@@ -201,10 +201,13 @@ def test_ipv6_is_spoken(transport):
         assert peer.requests[0][1]["host"] == f"[::1]:{peer.port}"
 
 
-def test_little_unsent_data_is_left_to_the_kernel():
+@pytest.mark.parametrize(
+    ("settings", "most"), [({}, 262_144), ({"not_sent_low_water_bytes": 100_000}, 100_000)]
+)
+def test_little_unsent_data_is_left_to_the_kernel(settings, most):
     with Peer(answering()) as peer:
-        wire = reach([Address(V4, ("127.0.0.1", peer.port))], not_sent_low_water_bytes=100_000)
-        assert wire.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 100_000
+        wire = reach([Address(V4, ("127.0.0.1", peer.port))], **settings)
+        assert wire.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == most
         assert wire.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         wire.close()
 
