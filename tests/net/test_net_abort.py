@@ -379,6 +379,18 @@ def test_a_connection_whose_latch_has_tripped_is_not_kept_though_its_cut_is_stil
         assert transport.open_connections == 0
 
 
+def test_between_choosing_a_kept_connection_and_using_it(transport, monkeypatch):
+    with Peer(answering()) as peer:
+        request = HttpRequest(peer.origin(), "PUT", "/", body=b"x")
+        transport.send(request, Latch())
+        latch, take = Latch(), transport._pool.take
+        monkeypatch.setattr(transport._pool, "take", lambda origin: latch.trip() and take(origin))
+        with pytest.raises(Tripped):
+            transport.send(request, latch)
+        assert transport.requests_started == 1
+        assert transport.open_connections == 0
+
+
 def test_one_trip_ends_many_requests(transport, call):
     with Peer(lambda connection: connection.hold()) as peer:
         client = Latch()
