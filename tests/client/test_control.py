@@ -250,15 +250,15 @@ def the_state(**fields):
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_that_transfers(
-    elsewhere, state_dir, here, oss_bucket, oss_faults, held
+    elsewhere, state_dir, here, oss_bucket, oss_faults, held, eventually
 ):
     the_one(state_dir)
     (left,) = entries(state_dir)
     elsewhere.send_signal(signal.SIGKILL)
     elsewhere.wait(PATIENCE_S)
     transfer = here.upload(bytes(SIZE), f"oss://{oss_bucket}/other", part_bytes=PART)
-    while entries(state_dir) in ([], [left]) or left in entries(state_dir):
-        assert not transfer.done()
+    eventually(lambda: entries(state_dir) and left not in entries(state_dir))
+    assert not transfer.done()
     transfer.abort()
     transfer.outcome(PATIENCE_S)
 
@@ -309,13 +309,12 @@ def test_a_process_that_hangs_is_seen_by_its_journal_and_cannot_be_stopped(elsew
 
 
 def test_where_there_are_no_unix_sockets_a_transfer_is_seen_and_says_why_it_cannot_be_stopped(
-    here, oss_bucket, oss_faults, held, state_dir, monkeypatch
+    here, oss_bucket, oss_faults, held, state_dir, monkeypatch, eventually
 ):
     monkeypatch.delattr(socket, "AF_UNIX")
     transfer = here.upload(bytes(SIZE), f"oss://{oss_bucket}/k", part_bytes=PART)
     oss_faults.wait_until(lambda: oss_faults.count("UploadPart") > 0)
-    while not entries(state_dir):
-        assert not transfer.done()
+    eventually(lambda: entries(state_dir))
     (found,) = running_transfers(state_dir)
     assert found.transfer_id == transfer.transfer_id
     with pytest.raises(penstock.TransferError, match="no Unix sockets"):
