@@ -274,10 +274,14 @@ def test_an_entry_of_a_process_whose_pid_is_another_ones_now_is_removed(state_di
         command="",
         socket_path="",
     )
+    other = msgspec.structs.replace(entry, host="another-machine")
+    nobody_listens = msgspec.structs.replace(
+        entry, process_started=process_started(), socket_path=str(directory / "gone.sock")
+    )
     (directory / "1-a.json").write_bytes(msgspec.json.encode(entry))
     (directory / "2-damaged.json").write_bytes(b"{")
-    other = msgspec.structs.replace(entry, host="another-machine")
     (directory / "3-elsewhere.json").write_bytes(msgspec.json.encode(other))
+    (directory / "4-unheard.json").write_bytes(msgspec.json.encode(nobody_listens))
     assert running_transfers(state_dir) == []
     assert [path.name for path in entries(state_dir)] == ["2-damaged.json", "3-elsewhere.json"]
 
