@@ -296,24 +296,34 @@ def test_from_a_signal_handler_of_the_blocked_thread(transport, state):
         assert transport.open_connections == 0
 
 
-@pytest.mark.parametrize("state", ["sending", "waiting"])
-def test_an_interrupt_is_passed_on_and_resets_the_connection(transport, state):
+@pytest.mark.parametrize("state", ["TLS handshake", "sending", "waiting"])
+def test_an_interrupt_is_passed_on_and_resets_the_connection(transport, state, eventually):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    with Peer(lambda connection: connection.hold(), receive_buffer_bytes=64 * 1024) as peer:
+    over = threading.Event()
+
+    def script(connection):
+        assert over.wait(PATIENCE_S)
+        connection.read_to_end()
+
+    with Peer(script, receive_buffer_bytes=64 * 1024) as peer:
         flight = Flight()
         before = signal.signal(signal.SIGALRM, interrupt)
         body = bytes(64 * MIB) if state == "sending" else b"x"
+        request = HttpRequest(origin_of(peer, state == "TLS handshake"), "PUT", "/", body=body)
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.2)
             with pytest.raises(KeyboardInterrupt):
-                transport.send(HttpRequest(peer.origin(), "PUT", "/", body=body), Latch(), flight)
+                transport.send(request, Latch(), flight)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
         assert transport.open_connections == 0
-        assert flight.started
+        assert flight.started is (state != "TLS handshake")
+        over.set()
+        eventually(lambda: bool(peer.connections[0].ended))
+        assert peer.connections[0].ended == "reset"
 
 
 def test_an_answer_that_is_here_is_returned_although_the_latch_trips(transport):
@@ -350,13 +360,20 @@ def test_a_connection_that_was_cut_is_not_kept_although_its_answer_is_here_whole
         assert transport.open_connections == 0
 
 
-def test_a_kept_connection_is_untouched_by_the_latch_of_an_earlier_request(transport):
-    with Peer(answering()) as peer:
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_kept_connection_is_untouched_by_the_latch_of_an_earlier_request(transport, server_tls, secure):
+    def script(connection):
+        if secure:
+            connection.handshake(server_tls)
+        answering()(connection)
+
+    with Peer(script) as peer:
+        request = HttpRequest(origin_of(peer, secure), "PUT", "/", body=b"x")
         earlier = Latch()
-        transport.send(HttpRequest(peer.origin(), "PUT", "/", body=b"x"), earlier)
+        transport.send(request, earlier)
         assert not earlier._wakes
         earlier.trip()
-        transport.send(HttpRequest(peer.origin(), "PUT", "/", body=b"x"), Latch())
+        transport.send(request, Latch())
         assert len(peer.connections) == 1
 
 
