@@ -110,6 +110,20 @@ def test_resume_refuses_a_changed_file_and_keep_matching_takes_it(world, run):
     assert world.read("big.bin") == data
 
 
+def test_a_refusal_names_the_option_that_goes_on_all_the_same(world, run):
+    file, _ = halted(world)
+    world.client.put_object("bucket", "big.bin", b"somebody else's")
+    refused = run("cp", file, "oss://bucket/big.bin")
+    assert "TargetChanged" in refused.stderr
+    assert refused.stderr.splitlines()[-1].endswith(f"uploads resume {the_id(run)} --force")
+    file.write_bytes(file.read_bytes()[:-1])
+    refused = run("uploads", "resume", the_id(run), "--force")
+    assert "SourceChanged" in refused.stderr
+    assert refused.stderr.splitlines()[-1].endswith(f"uploads resume {the_id(run)} --keep-matching")
+    assert run("uploads", "resume", the_id(run), "--force", "--keep-matching").exit_code == 0
+    assert world.read("big.bin") == file.read_bytes()
+
+
 def test_cancel_leaves_nothing_at_oss_and_no_journal(world, run):
     halted(world)
     result = run("uploads", "cancel", the_id(run), "-f")

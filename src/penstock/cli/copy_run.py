@@ -21,8 +21,8 @@ from penstock.cli.json_line import echo_json, json_line
 from penstock.cli.likeness import Likeness
 from penstock.cli.meter import Meter, Reading
 from penstock.cli.options import Options
-from penstock.cli.unfinished import short_id, where_journals_are
-from penstock.errors import Aborted, InvalidInput
+from penstock.cli.unfinished import open_uploads, short_id, where_journals_are
+from penstock.errors import Aborted, InvalidInput, SourceChanged, TargetChanged
 from penstock.transfer import token as tokens
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _DRAW_EVERY_S = 0.1
 _SHOWN_AT_ONCE = 8
+_CONSENTS = {TargetChanged: "--force", SourceChanged: "--keep-matching"}
+"""What has to be added to go on although a transfer was refused for this."""
 
 
 class CopyRun:
@@ -132,7 +134,7 @@ class CopyRun:
         if not self._plan.recursive and self._failed:
             report_error(self._failed[0], as_json=self._options.json, debug=self._options.debug)
             if not self._options.json:
-                self._say_what_is_kept(self._failed_job)
+                self._say_what_is_kept(self._failed_job, self._failed[0])
             return exit_code_of(self._failed[0])
         words = [f"{count_text(self._count, 'file' if self._plan.recursive else 'object')} {self._plan.verb}"]
         words.append(f"{bytes_text(self._bytes)} in {time_text(elapsed_s)}")
@@ -157,12 +159,14 @@ class CopyRun:
             where = f", {share}listed in {self._report.path}"
         return f"{count_text(len(self._failed), 'failure')}{where}"
 
-    def _say_what_is_kept(self, job: CopyJob | None) -> None:
+    def _say_what_is_kept(self, job: CopyJob | None, error: Exception) -> None:
         token = job.kept_token if job is not None else None
         if job is None or token is None or tokens.decode(token).unbegun:
             return
-        click.echo(self._kept_text(job.progress.acknowledged_bytes, [token]), err=True)
-        self._say_one_upload(tokens.decode(token).job_id)
+        job_id = tokens.decode(token).job_id
+        if any(one.view.intent.job_id == job_id for one in open_uploads()):
+            click.echo(self._kept_text(job.progress.acknowledged_bytes, [token]), err=True)
+            self._say_one_upload(job_id, _CONSENTS.get(type(error)))
 
     # --- after a signal
 
@@ -194,15 +198,18 @@ class CopyRun:
             return f"OSS keeps {bytes_text(kept_bytes)} under UploadId {begun[0].upload_id}"
         return f"OSS keeps {bytes_text(kept_bytes)} of {count_text(len(begun), 'upload')}"
 
-    def _say_one_upload(self, job_id: str) -> None:
+    def _say_one_upload(self, job_id: str, consent: str | None = None) -> None:
         shared = self._options.words(place=False)
-        again = self._line([*shared, "uploads", "resume", short_id(job_id)])
+        again = [*shared, "uploads", "resume", short_id(job_id)]
         remove = self._line([*shared, "uploads", "cancel", short_id(job_id)])
         click.echo(f"to remove it: {remove}", err=True)
-        click.echo(
-            "to go on, repeat the command, or:" if self._plan.options.resume else "to go on:", err=True
-        )
-        click.echo(again, err=True)
+        if consent is not None:
+            click.echo("to go on all the same:", err=True)
+            again.append(consent)
+        else:
+            repeated = self._plan.options.resume
+            click.echo("to go on, repeat the command, or:" if repeated else "to go on:", err=True)
+        click.echo(self._line(again), err=True)
 
     def _command_again(self) -> str:
         words = command_words(click.get_current_context())
