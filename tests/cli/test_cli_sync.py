@@ -66,6 +66,7 @@ def test_removing_is_asked_for_and_not_done_where_nobody_answers(world, run, sit
     result = run("sync", "--delete", site, "oss://bucket/site/")
     assert result.exit_code == 1
     assert "nobody is there to answer" in result.stderr
+    assert "Add -y if it is meant" in result.stderr
     assert keys(world) == {*SITE, "old.html"}
 
 

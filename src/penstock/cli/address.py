@@ -73,12 +73,13 @@ def place_url(text: str) -> OssUrl:
     return url
 
 
-def confirm(question: str, *, sure: bool) -> None:
+def confirm(question: str, *, sure: bool, option: str = "-f") -> None:
     """
     Ask before something that cannot be taken back.
 
     Args:
         sure: True if the user has said so on the command line.
+        option: How that is said there.
 
     Raises:
         InvalidInput: Nobody is there to answer.
@@ -87,6 +88,6 @@ def confirm(question: str, *, sure: bool) -> None:
     if sure:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise InvalidInput(f"nobody is there to answer: {question}", advice="Add -f if it is meant.")
+        raise InvalidInput(f"nobody is there to answer: {question}", advice=f"Add {option} if it is meant.")
     if not click.confirm(shown(question, err=True), err=True):
         raise click.exceptions.Exit(0)

@@ -91,7 +91,8 @@ def command(
             if given["dry_run"]:
                 _say_removed(plan, surplus, options, "would remove")
             elif surplus:
-                confirm(f"Remove {count_text(len(surplus), 'file')} from {target}?", sure=yes)
+                question = f"Remove {count_text(len(surplus), 'file')} from {target}?"
+                confirm(question, sure=yes, option="-y")
                 _remove(plan, surplus, client)
                 _say_removed(plan, surplus, options, "removed")
         elif delete:
