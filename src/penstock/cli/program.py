@@ -115,7 +115,7 @@ def _leave_closed_pipe() -> NoReturn:
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 wrong input, 2 OSS refused, 3 failed here, 4 some of several failed, "
-    "5 interrupted (a signal is died by instead, unless PENSTOCK_INTERRUPT_EXIT=5 is set).",
+    "5 stopped (by a signal: it dies of that, unless PENSTOCK_INTERRUPT_EXIT=5 is set).",
 )
 @click.version_option(VERSION, "-V", "--version", message="penstock %(version)s")
 @shared_options(hidden=False)
