@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,9 @@ def oss_bucket(_oss_housekeeper: Client, _oss_switchboard: Switchboard) -> Itera
 
 
 @pytest.fixture
-def oss_env(oss_server: LocalOss, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def oss_env(
+    oss_server: LocalOss, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
     """
     Lead code that reads its settings from the environment to the server, for one test.
 
@@ -110,7 +113,8 @@ def oss_env(oss_server: LocalOss, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     }
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
-    return environment
+    yield environment
+    _remove_what_killed_processes_left(tmp_path / "penstock-state")
 
 
 @pytest.fixture
@@ -154,6 +158,16 @@ def _new_client(server: LocalOss, access_key_id: str, state_dir: Path) -> Client
         network=NetSettings(proxy=""),
         state_dir=state_dir,
     )
+
+
+def _remove_what_killed_processes_left(state_dir: Path) -> None:
+    """A process that a test has killed leaves its socket in the system's folder for temporary files."""
+    from penstock.client.running.registry import remove_stale
+    from penstock.errors import TransferError
+    from penstock.files.state_dir import StateDir
+
+    with suppress(TransferError):  # the test has taken the permission away
+        remove_stale(StateDir(state_dir))
 
 
 def _end_faults(switchboard: Switchboard) -> None:
