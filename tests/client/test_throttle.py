@@ -224,6 +224,10 @@ def closed_within(client, wait_s, transfer, reached):
     client.bandwidth_limit_bytes_s = None
 
 
+def test_a_closed_gate_moves_a_byte_well_within_the_time_outs_of_both_sides():
+    assert module.TRICKLE_S < min(penstock.NetSettings().read_timeout_s, Patience().body_s) / 2
+
+
 def test_an_upload_outlives_a_gate_that_is_closed_for_longer_than_the_server_waits(
     impatient_client, quick_trickle
 ):
