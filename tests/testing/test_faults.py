@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 import urllib.parse
 
 import pytest
@@ -16,7 +17,8 @@ BODY = bytes(range(256)) * 4 * KIB  # 1 MiB
 
 
 def test_a_request_meets_only_the_fault_that_was_set_for_it(oss_client, oss_bucket, oss_faults):
-    fault = oss_faults.on("PutObject", key="bad").answer(403, "AccessDenied", times=None)
+    oss_faults.on("PutObject", bucket="another-bucket").answer(403, "AccessDenied", times=None)
+    fault = oss_faults.on("PutObject", bucket=oss_bucket, key="bad").answer(403, "AccessDenied", times=None)
     oss_client.put_object(oss_bucket, "good", b"1")
     with pytest.raises(penstock.Forbidden):
         oss_client.put_object(oss_bucket, "bad", b"1")
@@ -79,8 +81,10 @@ def test_a_request_stalls_after_some_of_its_body(oss_client, oss_bucket, oss_fau
 
 
 def test_a_delayed_request_is_served_later(oss_client, oss_bucket, oss_faults):
-    fault = oss_faults.on("PutObject").delay(0.01)
+    fault = oss_faults.on("PutObject").delay(0.1)
+    begun = time.monotonic()
     oss_client.put_object(oss_bucket, "k", b"1")
+    assert time.monotonic() - begun >= 0.1
     assert fault.hits == 1
 
 
@@ -115,15 +119,19 @@ def test_an_answer_is_cut_in_its_middle(oss_client, oss_bucket, oss_faults):
     fault = oss_faults.on("GetObject").cut_answer(after_bytes=10 * KIB)
     assert oss_client.get_object(oss_bucket, "k").read() == BODY
     assert fault.hits == 1
-    assert oss_faults.count("GetObject") == 2
+    _, again = oss_faults.asked("GetObject")
+    assert 0 < int(again.headers["range"].removeprefix("bytes=").rstrip("-")) < 10 * KIB
 
 
 def test_an_answer_to_head_carries_its_error_too(oss_client, oss_bucket, oss_faults):
-    oss_faults.on("HeadObject").answer(403, "InvalidObjectState", fields={"Why": "frozen"})
+    oss_faults.on("HeadObject").answer(
+        403, "InvalidObjectState", fields={"Why": "frozen"}, headers={"x-oss-ec": "0017-00000104"}
+    )
     with pytest.raises(penstock.ServiceError) as caught:
         oss_client.head_object(oss_bucket, "k")
     assert caught.value.code == "InvalidObjectState"
     assert caught.value.fields["Why"] == "frozen"
+    assert caught.value.ec == "0017-00000104"
 
 
 def test_an_early_answer_comes_before_the_body(oss_client, oss_bucket, oss_faults):
