@@ -25,6 +25,8 @@ import pytest
 
 import penstock
 from penstock.client.sending.deadline import AlarmClock
+from penstock.client.sending.switch import Switch
+from penstock.net.latch import Latch
 from penstock.testing import FullBacklog, Moment, SilentPeer
 
 MIB = 1 << 20
@@ -592,6 +594,17 @@ def test_a_call_of_a_disabled_client_ends_at_once_and_says_why(client, oss_bucke
     client.enable_requests()
     assert client.requests_enabled
     client.put_object(oss_bucket, "k", b"1")
+
+
+def test_enabling_again_revives_nothing_that_has_not_even_been_woken(monkeypatch):
+    monkeypatch.setattr("penstock.net.latch._PATIENCE_S", 0.0)
+    monkeypatch.setattr("penstock.net.latch._thread.start_new_thread", lambda *never_begun: None)
+    switch = Switch()
+    request = Latch(switch.generation)
+    switch.turn_off()
+    switch.turn_on()
+    assert request.reason == "disabled"
+    assert not Latch(switch.generation).tripped
 
 
 def test_a_connection_that_was_stopped_is_never_used_again(client, oss_bucket, oss_faults):
