@@ -128,6 +128,7 @@ def test_another_process_aborts_an_upload_and_it_can_be_gone_on_with(
     ended = found.abort()
     assert time.perf_counter() - begun < PROMPT_S
     assert (ended.kind, ended.committed, ended.upload_id) == ("aborted", "no", found.state.upload_id)
+    assert ended.clean_up is None
     assert programs.end_of(elsewhere) == ["no", *server.REASON.split(), ended.resume_token]
     assert running_transfers(state_dir) == []
     oss_faults.end()
@@ -163,6 +164,16 @@ def test_a_cancel_from_outside_leaves_nothing(elsewhere, programs, state_dir, he
     assert programs.end_of(elsewhere)[0] == "no"
     assert list(here.iter_multipart_uploads(oss_bucket)) == []
     assert list(here.unfinished_uploads()) == []
+
+
+def test_a_cancel_from_outside_of_a_single_request_in_doubt_does_not_call_it_gone(
+    here, oss_bucket, oss_faults, state_dir
+):
+    fault = oss_faults.on("PutObject").stall(at="store")
+    here.upload(b"small", f"oss://{oss_bucket}/k")
+    fault.reached.wait()
+    ended = the_one(state_dir).cancel(PATIENCE_S)
+    assert (ended.kind, ended.committed, ended.clean_up) == ("aborted", "unknown", "pending")
 
 
 def test_a_limit_from_outside_holds_until_it_is_lifted(
