@@ -106,20 +106,26 @@ def test_a_held_request_does_not_hold_up_the_end(tmp_path):
     out = run_pytest(
         tmp_path,
         """
-        def test_leaves_a_mess(oss_faults, oss_client, oss_bucket):
+        import penstock
+
+        def test_leaves_a_mess(oss_faults, oss_client, oss_bucket, oss_env):
+            global left
             for at in ("head", "store", "answer"):
                 oss_faults.on("PutObject", key=at).stall(at=at)
+            other = penstock.Client(retry=penstock.RetryPolicy(max_attempts=1))
+            left = other.submit(other.put_object, oss_bucket, "head", b"1")
             fault = oss_faults.on("PutObject", key="big").stall(after_bytes=100_000)
             calls = [oss_client.submit(oss_client.put_object, oss_bucket, at, b"1")
                      for at in ("head", "store", "answer")]
             oss_client.submit(oss_client.put_object, oss_bucket, "big", bytes(10_000_000))
             fault.reached.wait()
-            oss_faults.wait_until(lambda: oss_faults.count("PutObject") == 4)
-            assert not any(call.done() for call in calls)
+            oss_faults.wait_until(lambda: oss_faults.count("PutObject") == 5)
+            assert not any(call.done() for call in [left, *calls])
 
         def test_finds_no_mess(oss_faults, oss_client, oss_bucket):
             oss_client.put_object(oss_bucket, "head", b"1")
             assert oss_faults.count() == 1
+            assert isinstance(left.outcome(20).error, penstock.ConnectionLost)
         """,
     )
     assert "2 passed" in out
