@@ -300,15 +300,15 @@ def test_an_upload_id_that_arrives_while_stopping_is_kept() -> None:
 
 def test_after_an_abort_answers_count_and_nothing_is_sent() -> None:
     machine = begun(parallel=3)
-    assert kinds(machine.handle(on.AbortRequested())) == ["StopRequests"]
-    assert machine.handle(on.AbortRequested()) == []
+    assert kinds(machine.handle(on.AbortRequested(reason="first"))) == ["StopRequests"]
+    assert machine.handle(on.AbortRequested(reason="second")) == []
     assert kinds(machine.handle(sent(1))) == ["AppendJournal"]
     assert machine.handle(on.PartFailed(number=2, error=LOST, is_final=False, sent_bytes=10)) == []
     error = error_of(ended(machine))
     assert isinstance(error, Aborted)
     assert (error.code, error.committed, error.upload_id) == (STOPPED_IN_FLIGHT, Committed.NO, "u")
     assert (error.acknowledged_bytes, error.in_doubt_bytes) == (PART_BYTES, 10 + PART_BYTES)
-    assert error.advice
+    assert (error.reason, bool(error.advice)) == ("first", True)
 
 
 def test_a_drain_starts_nothing_new_and_ends_when_all_parts_have_landed() -> None:
@@ -945,9 +945,12 @@ def test_parts_that_oss_disowns_at_completion_are_sent_again() -> None:
     assert [c.number for c in commands if isinstance(c, do.SendPart)] == [2]
 
 
-def test_an_object_that_is_not_what_was_read_is_an_error_and_is_named_as_made() -> None:
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_object_that_is_not_what_was_read_is_an_error_and_is_named_as_made(cancelled: bool) -> None:
     machine = completing()
     machine.handle(on.CompleteSucceeded(etag="X", crc64=1))
+    if cancelled:
+        machine.handle(on.CancelRequested())
     commands = machine.handle(on.RequestsStopped())
     outcome = ended(machine, commands)
     assert isinstance(outcome.error, ChecksumMismatch)
