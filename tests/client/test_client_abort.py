@@ -394,6 +394,14 @@ def test_a_deadline_that_was_met_stops_nothing(client, oss_bucket):
     client.put_object(oss_bucket, "k", b"1")
 
 
+def test_a_deadline_that_was_met_leaves_no_timer(monkeypatch, eventually):
+    clock = AlarmClock()
+    monkeypatch.setattr("penstock.client.sending.scope.ALARMS", clock)
+    with penstock.abort_scope(deadline_s=3600):
+        eventually(lambda: bool(clock._changed._waiters))
+    eventually(lambda: clock._thread is None)
+
+
 def test_the_shorter_of_two_deadlines_holds(client, oss_bucket, oss_faults):
     oss_faults.on("PutObject").stall()
     with (
@@ -419,6 +427,16 @@ def test_an_inner_scope_leaves_the_outer_one_alone(client, oss_bucket, oss_fault
     assert not outer.aborted
     with pytest.raises(penstock.Aborted), inner:  # entered again it is stopped as before
         client.put_object(oss_bucket, "k", b"1")
+
+
+def test_a_scope_stops_the_scopes_that_were_made_in_it(client, oss_bucket, oss_faults):
+    with penstock.abort_scope() as outer:
+        inner = penstock.abort_scope()
+    outer.abort("outer")
+    assert inner.aborted
+    with pytest.raises(penstock.Aborted, match="outer"), inner:
+        client.put_object(oss_bucket, "k", b"1")
+    assert oss_faults.count("PutObject") == 0
 
 
 def test_a_scope_that_is_stopped_before_it_is_entered_lets_nothing_through(client, oss_bucket, oss_faults):

@@ -337,6 +337,18 @@ def test_a_drain_during_complete_may_still_succeed() -> None:
     assert machine.outcome.kind is OutcomeKind.COMMITTED
 
 
+def test_a_drain_during_complete_asks_nothing_more_if_there_is_no_answer() -> None:
+    machine = completing()
+    assert machine.handle(on.DrainRequested()) == []
+    assert kinds(machine.handle(on.CompleteUnanswered(error=LOST, request_sent=True))) == ["StopRequests"]
+    outcome = ended(machine)
+    assert (outcome.kind, outcome.committed, outcome.reason) == (
+        OutcomeKind.ABORTED,
+        Committed.UNKNOWN,
+        "drain",
+    )
+
+
 def test_success_that_arrives_after_the_abort_is_success() -> None:
     machine = completing()
     machine.handle(on.AbortRequested())
