@@ -335,7 +335,7 @@ class Aborted(PenstockError):
         code: `NOT_SENT` or `STOPPED_IN_FLIGHT`.
         committed: `Committed.NO`, or `Committed.UNKNOWN` if a request that can commit had been handed
             over so far that OSS may have all of it.
-        upload_id: The UploadId that stays valid, or None.
+        upload_id: The UploadId that stays valid (of a call that named one, the one it named), or None.
         acknowledged_bytes: Bytes that OSS has confirmed.
         in_doubt_bytes: Bytes sent and not confirmed.
         resume_token: Text for `Client.resume`, or None where there is nothing to resume.

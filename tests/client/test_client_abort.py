@@ -625,6 +625,16 @@ def test_enabling_again_revives_nothing_that_has_not_even_been_woken(monkeypatch
     assert not Latch(switch.generation).tripped
 
 
+@pytest.mark.parametrize("at", ["head", "answer"])
+def test_a_stopped_call_of_an_upload_names_the_upload(client, oss_bucket, oss_faults, at):
+    upload_id = client.initiate_multipart_upload(oss_bucket, "k").upload_id
+    fault = oss_faults.on("UploadPart").stall(at=at)
+    call = client.submit(client.upload_part, oss_bucket, "k", upload_id, 1, b"1")
+    fault.reached.wait()
+    call.abort()
+    assert call.outcome(PATIENCE_S).error.upload_id == upload_id
+
+
 def test_a_connection_that_was_stopped_is_never_used_again(client, oss_bucket, oss_faults):
     client.put_object(oss_bucket, "k", b"1")
     assert len(client._transport._pool) == 1

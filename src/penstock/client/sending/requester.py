@@ -48,6 +48,7 @@ class Trail:
 
     operation: Operation
     resource: str
+    upload_id: str | None = None
     attempts: int = 0
     in_doubt: bool = False
     in_doubt_bytes: int = 0
@@ -91,6 +92,7 @@ class Trail:
             message,
             code=code,
             committed=Committed.UNKNOWN if unknown else Committed.NO,
+            upload_id=self.upload_id,
             in_doubt_bytes=max(self.in_doubt_bytes, flight.sent_bytes) if unknown else 0,
             reason=reason,
             advice=advice,
@@ -197,7 +199,7 @@ class Requester:
         max_attempts: int | None,
     ) -> tuple[HttpResponse | None, Result]:
         operation = OPERATIONS.of(request)
-        trail = Trail(operation, _check_names(request))
+        trail = Trail(operation, _check_names(request), getattr(request, "upload_id", None))
         # With forbid_overwrite a second try meets what the first one made.
         repeatable = operation.repeatable and not getattr(request, "forbid_overwrite", None)
         most = self._retry.max_attempts if max_attempts is None else max_attempts
