@@ -155,8 +155,9 @@ class DownloadMachine(StoppableMachine):
         if not standing.is_journaled:
             return standing.write_beginning()
         assert standing.intent is not None
-        shown_bytes = self._ledger.progress().acknowledged_bytes
-        standing.intent = msgspec.structs.replace(standing.intent, acknowledged_bytes=shown_bytes)
+        standing.intent = msgspec.structs.replace(
+            standing.intent, acknowledged_bytes=self._ledger.acknowledged_bytes
+        )
         return standing.write_down(standing.intent, durable=True)
 
     def _on_opened(self, size_bytes: int) -> list[do.Command]:

@@ -45,6 +45,11 @@ class Ledger:
     def has_waiting(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def acknowledged_bytes(self) -> int:
+        """See `Progress`; from any thread."""
+        return min(self._shown_bytes, self.plan.total_bytes)
+
     def take(self) -> Part:
         """Move the lowest waiting part into flight."""
         part = self.plan.part(heapq.heappop(self._waiting))
@@ -145,7 +150,7 @@ class Ledger:
     def progress(self) -> Progress:
         return Progress(
             total_bytes=self.plan.total_bytes,
-            acknowledged_bytes=min(self._shown_bytes, self.plan.total_bytes),
+            acknowledged_bytes=self.acknowledged_bytes,
             in_flight_bytes=self._in_flight_bytes,
             in_doubt_bytes=sum(self._doubtful_bytes.values()),
             resumed_bytes=self._resumed_bytes,

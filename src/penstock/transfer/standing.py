@@ -93,6 +93,7 @@ class Standing:
                 self.complete_in_doubt = token.whole_crc64 is not None
                 self.announced_crc64 = token.whole_crc64
                 self.source_in_doubt = True
+                acknowledged_bytes = token.acknowledged_bytes
                 part_bytes = token.part_bytes
         self.ledger = Ledger(part_plan(job.total_bytes, part_bytes), acknowledged_bytes)
 
@@ -176,7 +177,7 @@ class Standing:
             self.intent,
             source=self.job.source,
             total_bytes=total_bytes,
-            acknowledged_bytes=self.ledger.progress().acknowledged_bytes,
+            acknowledged_bytes=self.ledger.acknowledged_bytes,
         )
         if same or not self.is_journaled:
             return self.write_beginning()
@@ -199,7 +200,8 @@ class Standing:
         if self.intent is None or not (self.may_be_on_server or is_initiating):
             return None
         whole_crc64 = self.announced_crc64 if self.complete_in_doubt else None
-        return encode(token_of(self.intent, self.upload_id, whole_crc64))
+        intent = msgspec.structs.replace(self.intent, acknowledged_bytes=self.ledger.acknowledged_bytes)
+        return encode(token_of(intent, self.upload_id, whole_crc64))
 
     def outcome(
         self,
@@ -268,4 +270,5 @@ def _intent_of(token: ResumeToken, job: UploadJob) -> Intent:
         target_known=token.target_known,
         kind=token.kind,
         forbid_overwrite=token.forbid_overwrite,
+        acknowledged_bytes=token.acknowledged_bytes,
     )

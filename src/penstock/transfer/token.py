@@ -33,6 +33,7 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
         source, source_etag: Of a copy: ``oss://bucket/key``, and the revision that its parts are of.
         source_version_id: The version of the source that was asked for, or an empty string.
         forbid_overwrite, unbegun: As in the journal's INTENT.
+        acknowledged_bytes: As shown when the token was made, so that it does not fall elsewhere either.
     """
 
     job_id: str
@@ -55,6 +56,7 @@ class ResumeToken(Struct, frozen=True, kw_only=True, array_like=True):
     source_version_id: str = ""
     forbid_overwrite: bool = False
     unbegun: bool = False
+    acknowledged_bytes: int = 0
 
 
 def token_of(intent: Intent, upload_id: str | None, whole_crc64: int | None) -> ResumeToken:
@@ -87,6 +89,7 @@ def token_of(intent: Intent, upload_id: str | None, whole_crc64: int | None) -> 
         source_version_id=copied.version_id if copied else "",
         forbid_overwrite=intent.forbid_overwrite,
         unbegun=intent.unbegun,
+        acknowledged_bytes=intent.acknowledged_bytes,
     )
 
 
