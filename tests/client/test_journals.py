@@ -8,12 +8,13 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import penstock
 from penstock.client.running.journals import Journals
 from penstock.errors import TransferError
 from penstock.files.state_dir import StateDir
-from penstock.transfer.journal import Intent, ObjectOptions, frame
+from penstock.transfer.journal import Intent, ObjectOptions, Upload, frame
 
 
 @pytest.fixture
@@ -60,6 +61,25 @@ def test_journals_that_tell_something_stay_and_so_do_damaged_ones(state):
         assert {"told.journal", "damaged.journal"} <= set(names_in(state))
     with pytest.raises(TransferError):
         Journals(state).open(state.journal_path("damaged"))
+
+
+def test_a_torn_tail_hides_nothing_that_is_written_after_it(state):
+    with Journals(state).create("told") as told:
+        told.append(frame(INTENT) + frame(Upload(upload_id="torn"))[:-1], durable=True)
+    file, view = Journals(state).open(state.journal_path("told"))
+    assert view.upload_id is None
+    with file:
+        file.append(frame(Upload(upload_id="u")), durable=True)
+    assert Journals(state).of_job("told").view.upload_id == "u"
+
+
+def test_of_several_transfers_to_a_key_the_one_that_began_last_at_this_endpoint_is_meant(state):
+    for job_id, endpoint, started_at in [("a", "e", 1), ("b", "e", 3), ("c", "e", 2), ("d", "other", 4)]:
+        intent = structs.replace(INTENT, job_id=job_id, endpoint=endpoint, started_at=started_at)
+        with Journals(state).create(job_id) as journal:
+            journal.append(frame(intent), durable=True)
+    assert Journals(state).of_target("e", "bucket", "key").view.intent.job_id == "b"
+    assert Journals(state).of_target("third", "bucket", "key") is None
 
 
 @pytest.fixture

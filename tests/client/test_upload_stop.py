@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
 import penstock
-from penstock.client.transfers import uploads
+from penstock.client.running.journals import Journals
+from penstock.client.transfers import driver, uploads
+from penstock.client.transfers.upload_calls import UploadCalls
+from penstock.files.journal_file import JournalFile
+from penstock.protocol import limits
+from penstock.transfer.journal import End, EndKind, frame
 
 PART = 102_400
 PARTS = 9
@@ -146,6 +152,46 @@ def test_resume_finds_the_upload_in_other_ways_too(scene, make_client, tmp_path,
     assert scene.open_uploads() == []
 
 
+def test_an_upload_is_found_although_the_lists_have_several_pages(scene, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_LIST_UPLOADS", 2)
+    monkeypatch.setattr(UploadCalls, "_parts_page", partialmethod(UploadCalls._parts_page, max_parts=2))
+    stored = frozenset({1, 2, 3, 4, 5})
+    scene.stopped(stored, journal=False)
+    for key in ("k", "k", "k", "k-longer"):
+        scene.client.initiate_multipart_upload(scene.bucket, key)
+    scene.faults.requests.clear()
+    scene.client.resume(scene.url, scene.file.path).result(PATIENCE_S)
+    assert scene.faults.count("ListMultipartUploads") >= 2
+    assert scene.sent_numbers() == sorted(ALL - stored)
+
+
+def test_an_upload_that_was_found_by_its_key_is_journaled_and_found_again(scene):
+    stopped = scene.stopped(frozenset({1, 2}), journal=False)
+    assert list(scene.client.unfinished_uploads()) == []
+    held = scene.faults.on("UploadPart").stall(after_bytes=1)
+    resumed = scene.client.resume(scene.url, scene.file.path)
+    held.reached.wait()
+    resumed.abort()
+    assert resumed.outcome(PATIENCE_S).aborted
+    (left,) = scene.client.unfinished_uploads()
+    assert (left.view.upload_id, set(left.view.parts)) == (stopped.upload_id, {1, 2})
+
+
+def test_a_journal_is_read_again_once_it_is_locked(scene, monkeypatch):
+    """Another process may have ended the transfer after it was looked for."""
+    scene.stopped(frozenset({1}))
+    open_journal = Journals.open
+
+    def open_late(journals, path):
+        with JournalFile.open(path) as file:
+            file.append(frame(End(kind=EndKind.CANCELLED)), durable=True)
+        return open_journal(journals, path)
+
+    monkeypatch.setattr(Journals, "open", open_late)
+    assert "cancelled" in scene.client.resume(scene.url).outcome(PATIENCE_S).error.message
+    assert scene.sent_numbers() == []
+
+
 def test_a_token_without_a_journal_needs_to_be_told_the_source(scene, make_client, tmp_path):
     token = scene.stopped().resume_token
     with pytest.raises(penstock.InvalidInput, match="source"):
@@ -175,9 +221,10 @@ def test_a_transfer_may_be_stopped_again_and_again(scene):
     assert scene.sent_numbers() == [6, 7, 8, 9]
 
 
-def test_acknowledged_bytes_never_go_back(scene):
+@pytest.mark.parametrize("journal", [True, False])
+def test_acknowledged_bytes_never_go_back(scene, journal):
     shown = []
-    transfer = scene.begin(stored=frozenset({1, 2, 3}), progress=shown.append)
+    transfer = scene.begin(stored=frozenset({1, 2, 3}), progress=shown.append, journal=journal)
     scene.wait_for_parts(transfer, 3)
     transfer.abort()
     transfer.outcome(PATIENCE_S)
@@ -186,15 +233,15 @@ def test_acknowledged_bytes_never_go_back(scene):
     scene.faults.on("UploadPart", number=5).answer(503, "ServiceUnavailable")
     scene.faults.on("UploadPart", number=6).drop_answer()
     again = []
-    resumed = scene.client.resume(transfer.resume_token, progress=again.append)
+    resumed = scene.client.resume(transfer.resume_token, scene.file.path, progress=again.append)
+    assert resumed.progress.acknowledged_bytes >= at_the_end > 0
     resumed.result(PATIENCE_S)
     for seen in (shown, again):
         acknowledged = [progress.acknowledged_bytes for progress in seen]
         assert acknowledged == sorted(acknowledged)
         assert all(progress.total_bytes == SIZE for progress in seen)
-    known = [progress.acknowledged_bytes for progress in again if progress.acknowledged_bytes]
-    assert known[0] >= at_the_end
-    assert known[-1] == SIZE
+    assert again[0].acknowledged_bytes >= at_the_end
+    assert again[-1].acknowledged_bytes == SIZE
     assert resumed.progress.in_doubt_bytes == 0
     assert resumed.progress.fraction == 1.0
 
@@ -361,6 +408,22 @@ def test_an_upload_is_stopped_by_its_own_progress_callback(scene, assert_quiet):
     assert error.reason == "enough"
     assert error.acknowledged_bytes == 3 * PART
     assert_quiet(scene.client, len(scene.client._transport._pool))
+
+
+def test_an_upload_has_not_ended_while_a_callback_of_it_runs(scene):
+    inside, leave = threading.Event(), threading.Event()
+
+    def progress(reading):
+        if threading.current_thread().name.startswith("penstock-part"):
+            inside.set()
+            leave.wait(PATIENCE_S)
+
+    transfer = scene.client.upload(scene.file.path, scene.url, part_bytes=PART, parallel=1, progress=progress)
+    assert inside.wait(PATIENCE_S)
+    transfer.abort()
+    assert not transfer.wait_until_quiet(0.05)
+    leave.set()
+    assert transfer.outcome(PATIENCE_S).aborted
 
 
 @pytest.mark.parametrize("when", ["in flight", "acknowledged"])
@@ -549,13 +612,26 @@ def test_a_cancel_that_oss_refuses_says_so_and_can_be_repeated(scene):
     scene.wait_for_parts(transfer, 1)
     assert transfer.cancel() == penstock.CleanUp.FAILED
     assert refused.hits >= 1
+    assert transfer.outcome(0).error.upload_id == transfer.upload_id
     (left,) = scene.client.unfinished_uploads()
-    assert left.url == scene.url
+    assert (left.url, left.view.upload_id) == (scene.url, transfer.upload_id)
     assert scene.open_uploads() == [transfer.upload_id]
     scene.faults.end()
     assert scene.client.cancel_upload(scene.url).clean_up == penstock.CleanUp.VERIFIED
     assert scene.open_uploads() == []
     assert list(scene.client.unfinished_uploads()) == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (404, "NoSuchBucket")])
+def test_a_cancel_that_oss_does_not_confirm_is_pending(scene, monkeypatch, status, code):
+    monkeypatch.setattr(driver, "CLEAN_UP_S", 0.3)
+    transfer = scene.stopped(frozenset({1}))
+    scene.faults.on("ListParts").answer(status, code, times=None)
+    assert transfer.cancel() == penstock.CleanUp.PENDING
+    (left,) = scene.client.unfinished_uploads()
+    assert left.view.end.kind == "cancel pending"
+    scene.faults.end()
+    assert scene.client.cancel_upload(scene.url).clean_up == penstock.CleanUp.VERIFIED
 
 
 def test_what_is_to_be_cancelled_is_not_adopted_by_a_resume(scene):

@@ -11,6 +11,7 @@ import pytest
 
 import penstock
 from penstock.client.transfers import single_request
+from penstock.files.journal_file import JournalFile
 from penstock.protocol.crc64 import crc64
 from penstock.testing import CuttingProxy
 
@@ -78,6 +79,16 @@ def test_a_small_source_goes_in_one_request(client, oss_bucket, url, oss_faults,
     assert transfer.upload_id is None
     assert transfer.resume_token is None
     assert seen[-1].acknowledged_bytes == SIZE
+
+
+def test_a_small_source_is_acknowledged_when_it_is_stored_and_not_when_it_is_sent(
+    client, url, oss_faults, file
+):
+    oss_faults.on("PutObject").answer(503, "ServiceUnavailable")
+    seen = []
+    client.upload(file.path, url, progress=seen.append).result(PATIENCE_S)
+    assert [one.acknowledged_bytes for one in seen] == [0] * (len(seen) - 1) + [SIZE]
+    assert max(one.in_flight_bytes for one in seen) == SIZE
 
 
 def test_a_target_that_is_a_folder_gets_the_name_of_the_file(client, oss_bucket, file):
@@ -206,6 +217,9 @@ def test_a_single_request_that_was_stopped_in_doubt_is_resolved(
     assert (transfer.progress.in_flight_bytes, transfer.progress.in_doubt_bytes) == (0, 5)
     assert transfer.cancel() == penstock.CleanUp.PENDING
     fault.end()
+    refused = oss_faults.on("HeadObject").answer(403, "AccessDenied")
+    assert transfer.resolve().committed == UNKNOWN
+    assert refused.hits == 1
     assert transfer.resolve().committed == (YES if stored else NO)
     assert transfer.progress.in_doubt_bytes == 0
     assert client.object_exists(oss_bucket, "k") is stored
@@ -256,9 +270,14 @@ def test_a_part_that_never_gets_through_ends_the_upload_and_keeps_it(
     assert sorted(one.number for one in oss_faults.asked("UploadPart")) == [3, 4, 5]
 
 
-def test_a_whole_that_differs_from_the_source_is_noticed(client, url, oss_faults, file):
-    oss_faults.on("CompleteMultipartUpload").alter_answer({"x-oss-hash-crc64ecma": "1"})
-    outcome = client.upload(file.path, url, part_bytes=PART).outcome(PATIENCE_S)
+@pytest.mark.parametrize(
+    ("operation", "part_bytes"), [("CompleteMultipartUpload", PART), ("PutObject", None)]
+)
+def test_a_whole_that_differs_from_the_source_is_noticed(
+    client, url, oss_faults, file, operation, part_bytes
+):
+    oss_faults.on(operation).alter_answer({"x-oss-hash-crc64ecma": "1"})
+    outcome = client.upload(file.path, url, part_bytes=part_bytes).outcome(PATIENCE_S)
     assert isinstance(outcome.error, penstock.ChecksumMismatch)
     assert outcome.committed == YES
 
@@ -308,6 +327,33 @@ def test_an_error_of_list_parts_never_begins_a_new_upload(client, oss_bucket, ur
     client.resume(transfer.resume_token).result(PATIENCE_S)
 
 
+@pytest.mark.parametrize(
+    ("written", "never"),
+    [(0, "InitiateMultipartUpload"), (1, "UploadPart"), (PARTS + 2, "CompleteMultipartUpload")],
+    ids=["no INTENT", "no UPLOAD", "no COMPLETING"],
+)
+def test_what_the_disk_refuses_to_journal_is_not_done(
+    client, oss_bucket, url, oss_faults, file, monkeypatch, written, never
+):
+    append = JournalFile.append
+    frames = []
+
+    def append_until_full(journal, frame, *, durable):
+        if len(frames) == written:
+            raise penstock.TransferError("the disk is full")
+        frames.append(frame)
+        append(journal, frame, durable=durable)
+
+    with monkeypatch.context() as full:
+        full.setattr(JournalFile, "append", append_until_full)
+        outcome = client.upload(file.path, url, part_bytes=PART, parallel=1).outcome(PATIENCE_S)
+    assert (outcome.committed, outcome.error.message) == (NO, "the disk is full")
+    assert oss_faults.count(never) == 0
+    if outcome.error.resume_token is not None:
+        client.resume(outcome.error.resume_token, file.path).result(PATIENCE_S)
+    assert open_uploads(client, oss_bucket) == []
+
+
 # Sources that change
 
 
@@ -320,10 +366,23 @@ def rewritten_in_secret(path, offset):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def replaced(path, offset):
+    """Another file of the same size and time gets the name."""
+    status = path.stat()
+    other = path.with_suffix(".other")
+    other.write_bytes(path.read_bytes())
+    rewritten_in_secret(other, offset)
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [rewritten_in_secret, replaced])
 @pytest.mark.parametrize("offset", [0, PART, 3 * PART], ids=["part 1", "part 2", "part 4"])
-def test_a_source_that_changed_since_is_never_mixed(client, oss_bucket, url, oss_faults, file, offset):
+def test_a_source_that_changed_since_is_never_mixed(
+    client, oss_bucket, url, oss_faults, file, offset, change
+):
     transfer = stopped_after(client, oss_faults, url, file.path, 3)
-    rewritten_in_secret(file.path, offset)
+    change(file.path, offset)
     differing = {0: (1,), PART: (2,), 3 * PART: ()}[offset]
     resumed = client.resume(transfer.resume_token)
     if differing:
@@ -338,6 +397,16 @@ def test_a_source_that_changed_since_is_never_mixed(client, oss_bucket, url, oss
     assert resumed.upload_id == transfer.upload_id
     assert sorted(one.number for one in oss_faults.asked("UploadPart")) == sorted({4, 5, *differing})
     assert client.get_object(oss_bucket, "k").read() == file.path.read_bytes()
+
+
+def test_a_journal_knows_which_revision_of_the_source_was_sent(client, url, oss_faults, file):
+    stopped_after(client, oss_faults, url, file.path, 1)
+    (left,) = client.unfinished_uploads()
+    assert left.view.intent.server_clock
+    source, status = left.view.intent.source, file.path.stat()
+    assert (source.path, source.size_bytes) == (str(file.path), status.st_size)
+    assert (source.mtime_ns, source.ctime_ns) == (status.st_mtime_ns, status.st_ctime_ns)
+    assert (source.device, source.inode) == (status.st_dev, status.st_ino)
 
 
 def test_a_source_that_was_only_touched_is_compared_and_gone_on_with(
@@ -363,18 +432,29 @@ def test_a_source_of_another_length_is_refused_and_can_be_kept_in_part(
     assert client.get_object(oss_bucket, "k").read() == file.path.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["path", "open file from its middle"])
-@pytest.mark.parametrize("offset", [0, 4 * PART], ids=["sent already", "not sent yet"])
+@pytest.mark.parametrize(
+    ("kind", "change", "offset", "number"),
+    [
+        ("path", rewritten_in_secret, 0, 3),
+        ("path", rewritten_in_secret, 4 * PART, 3),
+        ("path", replaced, 0, 3),
+        # Nothing is read any more: only the look before Complete can tell.
+        ("path", rewritten_in_secret, 0, PARTS),
+        ("path", replaced, 0, PARTS),
+        ("open file from its middle", rewritten_in_secret, 0, 3),
+        ("open file from its middle", rewritten_in_secret, 4 * PART, 3),
+    ],
+)
 def test_a_source_that_changes_under_an_upload_is_never_mixed(
-    client, oss_bucket, url, oss_faults, file, kind, offset
+    client, oss_bucket, url, oss_faults, file, kind, change, offset, number
 ):
-    fault = oss_faults.on("UploadPart", number=3).stall(at="store", times=1)
+    fault = oss_faults.on("UploadPart", number=number).stall(at="store", times=1)
     with file.path.open("rb") as opened:
         opened.seek(1)
         source = file.path if kind == "path" else opened
         transfer = client.upload(source, url, part_bytes=PART, parallel=1)
         fault.reached.wait()
-        rewritten_in_secret(file.path, offset)
+        change(file.path, offset)
         fault.release()
         outcome = transfer.outcome(PATIENCE_S)
     assert isinstance(outcome.error, penstock.SourceChanged)
@@ -421,12 +501,15 @@ def test_a_target_that_is_written_in_the_last_moment_is_not_overwritten(
     assert client.get_object(oss_bucket, "k").read() == b"theirs"
 
 
-def test_an_object_that_was_there_before_is_replaced_unless_forbidden(client, oss_bucket, url, file):
+@pytest.mark.parametrize("part_bytes", [PART, None])
+def test_an_object_that_was_there_before_is_replaced_unless_forbidden(
+    client, oss_bucket, url, file, part_bytes
+):
     client.put_object(oss_bucket, "k", b"old")
-    outcome = client.upload(file.path, url, part_bytes=PART, forbid_overwrite=True).outcome(PATIENCE_S)
+    outcome = client.upload(file.path, url, part_bytes=part_bytes, forbid_overwrite=True).outcome(PATIENCE_S)
     assert isinstance(outcome.error, penstock.Conflict)
     assert client.get_object(oss_bucket, "k").read() == b"old"
-    client.upload(file.path, url, part_bytes=PART).result(PATIENCE_S)
+    client.upload(file.path, url, part_bytes=part_bytes).result(PATIENCE_S)
     assert client.get_object(oss_bucket, "k").read() == file.data
 
 

@@ -41,6 +41,19 @@ def syncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+@pytest.fixture
+def kept_names(monkeypatch: pytest.MonkeyPatch) -> dict[Path, set[str]]:
+    """What each directory held when it was last synced."""
+    kept: dict[Path, set[str]] = {}
+
+    def sync_directory(directory: Path) -> None:
+        kept[directory] = {child.name for child in directory.iterdir()}
+
+    monkeypatch.setattr(durable, "sync_directory", sync_directory)
+    monkeypatch.setattr(journal_file, "sync_directory", sync_directory)
+    return kept
+
+
 def test_what_was_appended_is_read_again_after_a_reopening(path: Path) -> None:
     with JournalFile.create(path) as journal:
         journal.append(b"one", durable=True)
@@ -56,6 +69,15 @@ def test_a_journal_is_private_to_its_user(path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
         assert path.parent.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_first_journal_and_the_directories_above_it_keep_their_names(
+    path: Path, tmp_path: Path, kept_names: dict[Path, set[str]]
+) -> None:
+    JournalFile.create(path).close()
+    assert "state" in kept_names[tmp_path]
+    assert "journals" in kept_names[tmp_path / "state"]
+    assert path.name in kept_names[path.parent]
 
 
 def test_a_durable_append_is_synced_before_it_returns(path: Path, syncs: list[int]) -> None:
@@ -77,11 +99,12 @@ def test_other_appends_are_synced_in_groups_and_at_the_close(path: Path, syncs: 
     assert syncs == [0, SYNC_EVERY_APPENDS, SYNC_EVERY_APPENDS + 1]
 
 
-def test_a_torn_tail_is_cut_off_before_going_on(path: Path) -> None:
+def test_a_torn_tail_is_cut_off_before_going_on(path: Path, syncs: list[int]) -> None:
     with JournalFile.create(path) as journal:
         journal.append(b"whole|torn", durable=True)
     with JournalFile.open(path) as journal:
         journal.truncate(6)
+        assert syncs[-1] == 6
         journal.truncate(100)
         journal.append(b"next", durable=True)
     assert read_journal(path) == b"whole|next"
@@ -109,10 +132,11 @@ def test_a_journal_has_one_writer(path: Path) -> None:
         assert read_journal(path) == b""
 
 
-def test_a_deleted_journal_leaves_nothing_behind(path: Path) -> None:
+def test_a_deleted_journal_leaves_nothing_behind(path: Path, kept_names: dict[Path, set[str]]) -> None:
     journal = JournalFile.create(path)
     journal.append(b"x", durable=False)
     journal.delete()
+    assert path.name not in kept_names[path.parent]
     journal.close()
     assert list(path.parent.iterdir()) == []
 

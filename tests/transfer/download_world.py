@@ -19,9 +19,11 @@ from penstock.transfer.download import DownloadMachine
 from penstock.transfer.job import DownloadJob, DownloadSettings, Fresh, FromJournal
 from penstock.transfer.journal import (
     Completing,
+    End,
     Intent,
     JournalView,
     Record,
+    Synced,
     TargetState,
     frame,
     journal_view,
@@ -126,6 +128,7 @@ class DownloadWorld:
         match command:
             case do.AppendJournal(record=record, durable=durable):
                 assert self.settings.keep, "a journal that is not to be kept"
+                assert durable or not isinstance(record, Intent | Synced | Completing | End)
                 self.undurable.append(frame(record))
                 if durable:
                     self.durable += b"".join(self.undurable)

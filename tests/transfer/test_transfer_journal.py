@@ -134,10 +134,19 @@ def test_a_part_behind_a_completing_says_that_the_complete_was_refused() -> None
 
 def test_a_second_intent_takes_back_the_parts_and_keeps_the_upload_and_what_was_shown() -> None:
     revised = structs.replace(INTENT, source=None, acknowledged_bytes=204_800)
+    view = journal_view([INTENT, UPLOAD, *PARTS[:2], COMPLETING, revised])
+    assert view is not None
+    assert view.completing is None
     view = journal_view([INTENT, UPLOAD, *PARTS[:2], revised, PARTS[2]])
     assert view is not None
     assert (view.intent, view.upload_id, set(view.parts)) == (revised, UPLOAD.upload_id, {3})
     assert view.acknowledged_bytes == 204_800
+
+
+def test_another_upload_begins_with_none_of_the_parts_of_the_one_before() -> None:
+    view = journal_view([INTENT, UPLOAD, *PARTS, Upload(upload_id="another")])
+    assert view is not None
+    assert (view.upload_id, view.parts) == ("another", {})
 
 
 @pytest.mark.parametrize(
@@ -162,6 +171,13 @@ def test_another_path_to_the_same_file_is_the_same_revision_and_any_other_change
     assert not source.is_same_revision(None)
     for name in ("size_bytes", "mtime_ns", "ctime_ns", "device", "inode"):
         assert not source.is_same_revision(structs.replace(source, **{name: 99}))
+
+
+def test_an_object_is_another_one_as_soon_as_anything_that_tells_of_a_write_differs() -> None:
+    target = TargetState(etag="e", size_bytes=1, modified_at=2, version_id="v")
+    assert target.is_same_object(structs.replace(target))
+    for change in ({"etag": "f"}, {"size_bytes": 9}, {"modified_at": 9}, {"version_id": "w"}):
+        assert not target.is_same_object(structs.replace(target, **change)), change
 
 
 @given(strategies.text(strategies.characters(exclude_characters="\0", exclude_categories=("Cs",))))

@@ -74,3 +74,4 @@ def test_local_bytes_are_compared_by_checksum_and_by_md5_only_where_there_is_non
     assert compared(without, 8, "AA") is not None
     assert compared(without, 8, "") is None
     assert compared(without, 8, "AB") is None
+    assert compared(Comparison(part, ListedPart(number=1, size_bytes=5, etag="")), 8, "") is None

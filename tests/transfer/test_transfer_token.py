@@ -4,10 +4,11 @@ import re
 
 import pytest
 from hypothesis import given, strategies
+from msgspec import msgpack
 
 from penstock.errors import InvalidInput
-from penstock.transfer.journal import TargetState
-from penstock.transfer.token import PREFIX, ResumeToken, decode, encode
+from penstock.transfer.journal import Intent, ObjectOptions, Source, TargetState, TransferKind
+from penstock.transfer.token import PREFIX, ResumeToken, decode, encode, token_of
 
 TOKEN = ResumeToken(
     job_id="job",
@@ -27,6 +28,27 @@ TOKEN = ResumeToken(
 
 def test_a_token_comes_back_as_it_was() -> None:
     assert decode(encode(TOKEN)) == TOKEN
+
+
+def test_a_token_names_neither_a_file_of_this_machine_nor_what_the_object_is_described_as() -> None:
+    source = Source(path="/home/me/private", size_bytes=1, device=3, inode=4)
+    options = ObjectOptions(headers={"x-oss-tagging": "private"}, metadata={"note": "private"})
+    for kind in (TransferKind.UPLOAD, TransferKind.DOWNLOAD):
+        intent = Intent(
+            job_id="job",
+            endpoint="e",
+            region="r",
+            bucket="b",
+            key="k",
+            source=source,
+            total_bytes=1,
+            part_bytes=1,
+            options=options,
+            started_at=1,
+            kind=kind,
+            path="/home/me/private",
+        )
+        assert b"private" not in msgpack.encode(token_of(intent, "u", 7))
 
 
 def test_a_token_is_one_word_that_a_shell_and_a_mail_leave_alone() -> None:
@@ -58,7 +80,17 @@ def reads_as(text: str) -> ResumeToken | None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "pstk1-", "pstk2-AAAA", "oss://b/k", "pstk1-%%%", "pstk1-AAAA", "pstk1-ä"]
+    "text",
+    [
+        "",
+        "pstk1-",
+        "pstk2-AAAA",
+        "oss://b/k",
+        "pstk1-%%%",
+        "pstk1-AAAA",
+        "pstk1-ä",
+        encode(TOKEN).replace("pstk1", "pstk2"),
+    ],
 )
 def test_what_is_no_token_is_refused_with_advice(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:

@@ -15,9 +15,12 @@ from penstock.errors import (
     ChecksumMismatch,
     Committed,
     Forbidden,
+    IncompleteUpload,
     InvalidInput,
+    NotFound,
     PenstockError,
     ServiceError,
+    ServiceUnavailable,
     SourceChanged,
     SourceUnreadable,
     TargetChanged,
@@ -44,6 +47,7 @@ from penstock.transfer.journal import (
     Intent,
     JournalView,
     NotCompleted,
+    ObjectOptions,
     PartStored,
     Source,
     TargetState,
@@ -53,7 +57,7 @@ from penstock.transfer.journal import (
 from penstock.transfer.machine import State
 from penstock.transfer.outcome import CleanUp, Outcome, OutcomeKind
 from penstock.transfer.search import INITIATE_SETTLE_S
-from penstock.transfer.token import decode
+from penstock.transfer.token import decode, encode, token_of
 from penstock.transfer.upload import UploadMachine
 
 SOURCE = Source(path="/f", size_bytes=4 * PART_BYTES, mtime_ns=1, ctime_ns=2, device=3, inode=4)
@@ -73,6 +77,12 @@ TARGET = TargetState(etag="old", size_bytes=1, modified_at=1)
 
 def kinds(commands: list[do.Command]) -> list[str]:
     return [type(command).__name__ for command in commands]
+
+
+def are_durable(commands: list[do.Command]) -> bool:
+    """Whether all records but those of parts are on disk before anything else is done."""
+    written = [c for c in commands if isinstance(c, do.AppendJournal)]
+    return all(c.durable for c in written if not isinstance(c.record, PartStored))
 
 
 def sent(number: int, crc64: int | None = None, **changes: object) -> on.PartSent:
@@ -232,7 +242,7 @@ def test_where_oss_lists_no_checksum_the_md5_is_compared() -> None:
     assert machine.progress.parts_done == 1
 
 
-@pytest.mark.parametrize("error", [LOST, DENIED])
+@pytest.mark.parametrize("error", [LOST, DENIED, NotFound("none", status=404, code="NoSuchBucket")])
 def test_an_error_of_list_parts_never_begins_a_new_upload(error: PenstockError) -> None:
     machine = resumed(view_of(begun(), 1))
     assert kinds(machine.handle(on.ListPartsFailed(error=error))) == ["StopRequests"]
@@ -371,8 +381,10 @@ def test_success_that_arrives_after_the_abort_is_success() -> None:
 def test_an_abort_during_complete_tells_what_is_known(answer: on.Event | None, expected: Committed) -> None:
     machine = completing()
     machine.handle(on.AbortRequested())
-    if answer is not None:
-        assert all(isinstance(command, do.AppendJournal) for command in machine.handle(answer))
+    written = machine.handle(answer) if answer is not None else []
+    taken_back = [] if expected is Committed.UNKNOWN else [NotCompleted()]
+    assert [c.record for c in written if isinstance(c, do.AppendJournal)] == taken_back
+    assert kinds(written) == ["AppendJournal"] * len(taken_back)
     outcome = ended(machine)
     assert (outcome.kind, outcome.committed) == (OutcomeKind.ABORTED, expected)
     assert outcome.resume_token is not None
@@ -512,6 +524,19 @@ def test_a_cancel_touches_no_upload_that_holds_parts_it_never_sent() -> None:
     assert (outcome.kind, outcome.clean_up) == (OutcomeKind.CANCELLED, CleanUp.VERIFIED)
 
 
+def test_a_cancel_removes_none_of_several_uploads_that_may_be_its_own_and_names_them() -> None:
+    machine = UploadMachine(JOB, with_settings())
+    machine.handle(on.Started(now=1))
+    machine.handle(on.TargetInspected(target=None, server_time=100))
+    machine.handle(on.CancelRequested())
+    machine.handle(on.RequestsStopped())
+    found = tuple(on.FoundUpload(upload_id=name, initiated_at=101) for name in ("x", "y"))
+    machine.handle(on.UploadsFound(uploads=found))
+    machine.handle(on.PartsListed(parts=(), final=True))
+    outcome = ended(machine, machine.handle(on.PartsListed(parts=(), final=True)))
+    assert (outcome.clean_up, set(outcome.unclaimed_uploads)) == (CleanUp.PENDING, {"x", "y"})
+
+
 def test_a_cancel_removes_the_upload_of_an_initiate_that_arrives_after_its_connection_was_cut() -> None:
     machine = UploadMachine(JOB, with_settings())
     machine.handle(on.Started(now=1))
@@ -551,6 +576,23 @@ def test_an_initiate_without_answer_may_still_be_on_its_way() -> None:
     machine.handle(on.UploadsFound(uploads=(on.FoundUpload(upload_id="u", initiated_at=100),)))
     assert kinds(machine.handle(on.PartsListed(parts=(), final=True))) == ["AppendJournal", "SendPart"]
     assert machine.upload_id == "u"
+
+
+def test_an_initiate_that_oss_could_not_serve_may_have_been_carried_out_all_the_same() -> None:
+    machine = UploadMachine(JOB, with_settings())
+    machine.handle(on.Started(now=1))
+    machine.handle(on.TargetInspected(target=None, server_time=100))
+    busy = ServiceUnavailable("later", status=503, code="ServiceUnavailable")
+    assert kinds(machine.handle(on.InitiateFailed(error=busy, request_sent=False))) == ["FindUploads"]
+
+
+def test_a_start_that_only_the_local_clock_tells_may_be_as_wrong_as_oss_allows() -> None:
+    machine = UploadMachine(JOB, with_settings())
+    machine.handle(on.Started(now=10_000))
+    machine.handle(on.InspectTargetFailed(error=DENIED))
+    machine.handle(on.InitiateFailed(error=LOST, request_sent=True))
+    found = [on.FoundUpload(upload_id=str(at), initiated_at=at) for at in (9_000, 9_200)]
+    assert machine.handle(on.UploadsFound(uploads=tuple(found))) == [do.ListParts(upload_id="9200")]
 
 
 def test_an_initiate_without_answer_that_left_nothing_in_its_time_is_sent_again() -> None:
@@ -681,6 +723,13 @@ def test_a_source_that_changed_while_it_was_sent_is_made_whole_with_keep_matchin
     assert complete.crc64 == whole(1, 2, 3, 44)
 
 
+def test_what_was_acknowledged_falls_only_as_far_as_the_source_became_shorter() -> None:
+    shrunk = structs.replace(SOURCE, size_bytes=SOURCE.size_bytes - 7, ctime_ns=9)
+    machine, _ = sent_and_then_changed(source=shrunk, keep_matching=True)
+    assert machine.progress.parts_done == 3
+    assert machine.progress.acknowledged_bytes == shrunk.size_bytes
+
+
 def test_a_source_that_shrank_while_it_was_sent_is_made_whole_with_keep_matching() -> None:
     shrunk = structs.replace(SOURCE, size_bytes=2 * PART_BYTES, ctime_ns=9)
     machine, commands = sent_and_then_changed(source=shrunk, keep_matching=True)
@@ -691,6 +740,24 @@ def test_a_source_that_shrank_while_it_was_sent_is_made_whole_with_keep_matching
     _, complete = machine.handle(on.TargetInspected(target=None))
     assert isinstance(complete, do.Complete)
     assert [tag.number for tag in complete.parts] == [1, 2]
+
+
+def test_an_object_of_a_revision_that_was_given_up_is_no_success() -> None:
+    machine = completing(keep_matching=True, settle_s=0.0)
+    machine.handle(on.CompleteUnanswered(error=LOST, request_sent=True))
+    machine.handle(on.UploadStillListed())
+    assert kinds(machine.handle(on.TargetInspected(target=None))) == ["AppendJournal", "ListParts"]
+    parts = tuple(listed(number) for number in (1, 2, 3, 4))
+    machine.handle(on.PartsListed(parts=parts, final=True))
+    changed = structs.replace(SOURCE, ctime_ns=9)
+    machine.handle(on.SourceInspected(source=changed))
+    for number, crc64 in ((1, 1), (2, 2), (3, 3), (4, 44)):
+        machine.handle(on.PartHashed(number=number, crc64=crc64))
+    machine.handle(sent(4, crc64=44))
+    assert kinds(machine.handle(on.SourceInspected(source=changed))) == ["InspectTarget"]
+    # The Complete that seemed to have no effect had it in the end.
+    machine.handle(on.TargetInspected(target=OURS))
+    assert isinstance(error_of(ended(machine)), TargetChanged)
 
 
 def test_a_source_that_never_rests_is_given_up() -> None:
@@ -756,7 +823,8 @@ def test_a_resume_sees_at_once_that_the_target_has_changed() -> None:
     assert isinstance(error_of(ended(machine)), TargetChanged)
 
 
-def test_an_object_that_was_there_at_the_start_may_be_overwritten() -> None:
+def over_an_object() -> UploadMachine:
+    """A machine that has sent all over what was there at the start, and looks at the key once more."""
     machine = UploadMachine(JOB, with_settings(parallel=9))
     machine.handle(on.Started(now=1))
     _, initiate = machine.handle(on.TargetInspected(target=TARGET))
@@ -765,7 +833,28 @@ def test_an_object_that_was_there_at_the_start_may_be_overwritten() -> None:
     machine.handle(on.UploadInitiated(upload_id="u"))
     for number in (1, 2, 3, 4):
         machine.handle(sent(number))
-    machine.handle(on.SourceInspected(source=SOURCE))
+    assert kinds(machine.handle(on.SourceInspected(source=SOURCE))) == ["InspectTarget"]
+    return machine
+
+
+@pytest.mark.parametrize("found", [None, structs.replace(TARGET, modified_at=2)])
+def test_an_object_that_was_written_again_or_removed_meanwhile_is_another_one(
+    found: TargetState | None,
+) -> None:
+    machine = over_an_object()
+    machine.handle(on.TargetInspected(target=found))
+    assert isinstance(error_of(ended(machine)), TargetChanged)
+
+
+def test_a_permission_to_look_that_was_lost_since_does_not_take_the_protection_away() -> None:
+    machine = UploadMachine(JOB, with_settings(), FromJournal(view_of(begun(), 1)))
+    machine.handle(on.Started(now=200))
+    assert kinds(machine.handle(on.InspectTargetFailed(error=DENIED))) == ["StopRequests"]
+    assert error_of(ended(machine)) is DENIED
+
+
+def test_an_object_that_was_there_at_the_start_may_be_overwritten() -> None:
+    machine = over_an_object()
     _, complete = machine.handle(on.TargetInspected(target=structs.replace(TARGET, crc64=5)))
     assert isinstance(complete, do.Complete)
     assert not complete.forbid_overwrite
@@ -948,6 +1037,31 @@ def test_a_complete_that_evidence_says_made_nothing_is_taken_back_in_the_journal
     assert kinds(machine.handle(on.TargetInspected(target=None))) == ["AppendJournal", "Report"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {4: None},
+        {5: {"number": 5, "offset": 4 * PART_BYTES}},
+        {4: {"size_bytes": 7}},
+        {1: {"offset": PART_BYTES}, 2: {"offset": 0}},
+    ],
+    ids=["one is missing", "one too many", "another length", "exchanged"],
+)
+def test_count_and_sizes_are_checked_before_completion(wrong: dict[int, dict[str, int] | None]) -> None:
+    machine = begun(parallel=9)
+    for number in (1, 2, 3, 4):
+        machine.handle(sent(number))
+    machine.handle(on.SourceInspected(source=SOURCE))
+    stored = machine._ledger.stored
+    for number, changes in wrong.items():
+        part = stored.pop(number, stored[1])
+        if changes is not None:
+            stored[number] = structs.replace(part, **changes)
+    assert kinds(machine.handle(on.TargetInspected(target=None))) == ["StopRequests"]
+    outcome = ended(machine)
+    assert (type(outcome.error), outcome.upload_id) == (IncompleteUpload, "u")
+
+
 def test_parts_that_oss_disowns_at_completion_are_sent_again() -> None:
     machine = completing()
     invalid = ServiceError("part", status=400, code="InvalidPart")
@@ -989,12 +1103,84 @@ def test_a_token_is_enough_to_go_on_elsewhere() -> None:
     machine = UploadMachine(
         structs.replace(JOB, source=elsewhere), with_settings(parallel=9), FromToken(decode(text))
     )
+    assert machine.progress.acknowledged_bytes == PART_BYTES
     machine.handle(on.Started(now=900))
     assert kinds(machine.handle(on.TargetInspected(target=None))) == ["ListParts"]
     assert kinds(machine.handle(on.PartsListed(parts=(listed(1),), final=True))) == ["HashPart"]
     commands = machine.handle(on.PartHashed(number=1, crc64=1))
     assert kinds(commands) == ["AppendJournal"] * 3 + ["SendPart"] * 3
     assert machine.progress.resumed_bytes == PART_BYTES
+
+
+def test_a_token_says_all_that_the_intent_promised() -> None:
+    intent = structs.replace(
+        view_of(begun()).intent,
+        options=ObjectOptions(ownership_token="mine"),
+        started_at=50,
+        server_clock=True,
+        target=TARGET,
+        target_known=True,
+        forbid_overwrite=True,
+        acknowledged_bytes=PART_BYTES,
+    )
+    token = decode(encode(token_of(intent, "u", 7)))
+    elsewhere = structs.replace(SOURCE, path="/other/f", device=77, inode=88)
+    machine = UploadMachine(structs.replace(JOB, source=elsewhere), with_settings(), FromToken(token))
+    assert machine._standing.intent == structs.replace(intent, source=elsewhere)
+
+
+def from_token(text: str | None, **settings: object) -> UploadMachine:
+    """A machine that goes on from a token, where nothing else is known."""
+    assert text is not None
+    return UploadMachine(JOB, with_settings(**settings), FromToken(decode(text)))
+
+
+def test_a_token_does_not_vouch_for_another_file() -> None:
+    aborted = begun()
+    aborted.handle(on.AbortRequested())
+    machine = from_token(ended(aborted).resume_token)
+    machine.handle(on.Started(now=900))
+    machine.handle(on.TargetInspected(target=None))
+    commands = machine.handle(on.PartsListed(parts=(listed(1), listed(2)), final=True))
+    assert kinds(commands) == ["HashPart", "HashPart"]
+    machine.handle(on.PartHashed(number=1, crc64=1))
+    assert kinds(machine.handle(on.PartHashed(number=2, crc64=99))) == ["StopRequests"]
+    error = error_of(ended(machine))
+    assert isinstance(error, SourceChanged)
+    assert (error.matching_parts, error.differing_parts) == ((1,), (2,))
+
+
+def test_a_token_tells_of_a_complete_that_was_not_answered() -> None:
+    aborted = completing()
+    aborted.handle(on.AbortRequested())
+    machine = from_token(ended(aborted).resume_token)
+    assert kinds(machine.handle(on.Started(now=900))) == ["ConfirmGone"]
+    machine.handle(on.AbortRequested())
+    assert ended(machine).committed is Committed.UNKNOWN
+
+
+def test_a_token_without_an_upload_id_has_the_key_searched_before_anything_is_begun() -> None:
+    aborted = UploadMachine(JOB, with_settings())
+    aborted.handle(on.Started(now=1))
+    aborted.handle(on.TargetInspected(target=None, server_time=100))
+    aborted.handle(on.AbortRequested())
+    machine = from_token(ended(aborted).resume_token)
+    machine.handle(on.Started(now=900))
+    assert kinds(machine.handle(on.TargetInspected(target=None))) == ["FindUploads"]
+
+
+def test_a_cancel_soon_after_a_resume_by_token_leaves_a_journal_that_leads_to_the_upload() -> None:
+    aborted = begun()
+    aborted.handle(on.AbortRequested())
+    machine = from_token(ended(aborted).resume_token)
+    machine.handle(on.Started(now=900))
+    machine.handle(on.CancelRequested())
+    commands = machine.handle(on.RequestsStopped())
+    assert kinds(commands) == ["AppendJournal"] * 3 + ["AbortUpload"]
+    assert are_durable(commands)
+    view = journal_view(c.record for c in commands if isinstance(c, do.AppendJournal))
+    assert view is not None
+    assert (view.upload_id, view.end) == ("u", End(kind=EndKind.CANCEL_PENDING))
 
 
 def adopting(
@@ -1018,6 +1204,7 @@ def test_the_unfinished_upload_of_a_key_is_adopted_when_its_parts_match() -> Non
     machine.handle(on.PartHashed(number=1, crc64=1))
     commands = machine.handle(on.PartHashed(number=3, crc64=3))
     assert kinds(commands) == ["AppendJournal"] * 4 + ["SendPart"] * 2
+    assert are_durable(commands)
     assert [c.number for c in commands if isinstance(c, do.SendPart)] == [2, 4]
     assert machine.resume_token is not None
 

@@ -161,6 +161,7 @@ class World:
                 if isinstance(record, NotCompleted):
                     assert not self.committed_uploads, "an object was made, and its COMPLETING taken back"
                     assert not any(isinstance(one, do.Complete) for one in self.pending)
+                assert durable or not isinstance(record, Intent | Upload | Completing | End)
                 if not self.journal_works:
                     return False
                 self.undurable.append(frame(record))
@@ -408,7 +409,7 @@ class World:
         for command in pending:
             fate = self.rng.random()
             if fate < 0.3:
-                event = self.event_for(command, fault=False)
+                event = self.event_for(command, fault=self.rng.random() < 0.5)
                 assert event is not None
                 self.feed(event)
             elif fate < 0.6:
