@@ -22,7 +22,9 @@ def _connect_function() -> Callable[[int, bytes, int], int] | None:
     with suppress(ImportError, OSError, AttributeError):  # a Python without ctypes, a C library out of reach
         import ctypes
 
-        connect = ctypes.CDLL(None).connect
+        # It never waits for a peer. Without letting go of the interpreter, whose turn is long in coming again
+        # beside a hundred senders: those would go on meanwhile.
+        connect = ctypes.PyDLL(None).connect
         connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
         connect.restype = ctypes.c_int
         return connect

@@ -10,8 +10,8 @@ The one rule of order: whoever adds something to a latch looks *afterwards* whet
 whoever trips it marks it *before* taking out what was added. One of the two always sees the other.
 
 A latch has tripped as soon as one above it has: it looks there itself. So a trip takes effect at once,
-however much hangs on it, and only waking those who sleep takes time. What is left of that after a
-millisecond, because there are thousands, or many sockets to be cut, is done on another thread.
+however much hangs on it, and only waking those who sleep takes time. What is left of that after a few
+milliseconds, because there are thousands, or very many sockets to be cut, is done on another thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from contextlib import suppress
 from types import SimpleNamespace, TracebackType
 from typing import Self
 
-_PATIENCE_S = 0.001
+_PATIENCE_S = 0.003
 """How long a trip wakes others on the thread that trips."""
 
 _EXIT_S = 1.0

@@ -7,8 +7,8 @@ return to Python for every gap in the send buffer: most of the speed is lost nex
 
 A send takes a slice, not all there is. The kernel keeps the socket locked while it copies, so with a peer
 that reads as fast as that, on the same machine, a cut would wait for the last byte. Where a slice takes
-longer the sender sleeps in between, and a cut finds the lock free: then the slice grows, because each return
-from the kernel may cost a wait for a busy Python thread.
+longer the sender sleeps in between, and a cut finds the lock free: then the slice grows to what leaves in
+some 20 ms, because each return from the kernel may cost a wait for a busy Python thread.
 
 A process that is forked closes its copies: two processes on one connection would mix their bytes.
 
@@ -39,7 +39,7 @@ TICK_S = 0.2
 """How long a blocked call stays in the kernel before it looks around."""
 
 _LEAST_SLICE_BYTES = 1_048_576
-_MOST_SLICE_BYTES = 8_388_608
+_SLICE_S = 0.02
 _SLOW_BYTES_PER_S = 4e8
 _FAST_BYTES_PER_S = 1.5e9
 _QUICK_LOW_WATER_BYTES = 1_048_576
@@ -175,7 +175,7 @@ class Wire:
         if (bytes_per_s > _FAST_BYTES_PER_S) is not self._is_quick:
             self._set_low_water(is_quick=not self._is_quick)
         if bytes_per_s < _SLOW_BYTES_PER_S:
-            self._slice_bytes = min(self._slice_bytes * 4, _MOST_SLICE_BYTES)
+            self._slice_bytes = max(int(bytes_per_s * _SLICE_S), _LEAST_SLICE_BYTES)
         elif bytes_per_s > _FAST_BYTES_PER_S:
             self._slice_bytes = max(self._slice_bytes // 2, _LEAST_SLICE_BYTES)
         return sent
