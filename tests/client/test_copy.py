@@ -11,7 +11,7 @@ import pytest
 
 import penstock
 from penstock.client.sending.requester import Requester
-from penstock.client.transfers import copies
+from penstock.client.transfers import copies, single_request
 from penstock.protocol.crc64 import crc64
 from penstock.protocol.operations.multipart import UploadPartCopyResult
 
@@ -321,6 +321,20 @@ def test_a_single_copy_that_was_stopped_in_doubt_is_resolved_by_looking(scene):
     outcome = transfer.resolve()
     assert outcome.committed == "yes"
     assert outcome.value.by_evidence
+
+
+def test_an_older_object_that_is_like_a_single_copy_is_not_taken_for_it(scene, monkeypatch):
+    scene.client.put_object(scene.bucket, "to", scene.data)
+    signer = scene.client._requester.signer
+    monkeypatch.setattr(single_request, "SETTLE_S", 0.01)
+    monkeypatch.setattr(signer, "_clock_offset_s", 60)  # the object is a minute old, as it seems
+    fault = scene.faults.on("CopyObject").stall(at="store", times=1)
+    transfer = scene.client.copy(scene.source, scene.target)
+    fault.reached.wait()
+    transfer.abort()
+    assert transfer.outcome(PATIENCE_S).committed == "unknown"
+    fault.end()
+    assert transfer.resolve().committed == "no"
 
 
 def test_a_folder_gets_the_last_part_of_the_key(scene):
