@@ -27,6 +27,7 @@ import penstock
 from penstock.client.sending.deadline import ALARMS, AlarmClock
 from penstock.client.sending.switch import Switch
 from penstock.net.latch import Latch
+from penstock.protocol.error_table import error_from_answer
 from penstock.testing import FullBacklog, Moment, SilentPeer
 
 MIB = 1 << 20
@@ -578,6 +579,28 @@ def test_an_abort_may_be_repeated_and_comes_too_late_for_what_has_ended(client, 
     assert not call.cancel()
     assert call.outcome(0).committed == penstock.Committed.YES
     assert not call.cancelled()
+
+
+def test_cancel_of_a_call_is_its_abort(client, oss_bucket, oss_faults):
+    fault = oss_faults.on("PutObject").stall()
+    call = client.submit(client.put_object, oss_bucket, "k", b"1")
+    fault.reached.wait()
+    assert not call.cancel()  # it had begun
+    assert call.outcome(PATIENCE_S).aborted
+
+
+def test_an_answer_that_came_before_the_stop_is_told(client, oss_bucket, oss_faults, monkeypatch):
+    """A refusal is no doubt: OSS has said that it stored nothing."""
+    oss_faults.on("PutObject").answer(403, "AccessDenied")
+
+    def stop_and_tell(*answer, **resource):
+        client.disable_requests()
+        return error_from_answer(*answer, **resource)
+
+    monkeypatch.setattr("penstock.client.sending.requester.error_from_answer", stop_and_tell)
+    outcome = client.submit(client.put_object, oss_bucket, "k", b"1").outcome(PATIENCE_S)
+    assert isinstance(outcome.error, penstock.Forbidden)
+    assert outcome.committed == penstock.Committed.NO
 
 
 def test_many_threads_stop_one_call_and_it_ends_once(client, oss_bucket, oss_faults):
