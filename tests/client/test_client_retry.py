@@ -210,6 +210,31 @@ def test_a_doubt_is_not_forgotten_when_the_silent_second_try_is_stopped(client, 
     assert outcome.committed == UNKNOWN
 
 
+def test_a_doubt_is_not_forgotten_when_the_silent_second_try_is_stopped_before_it_connects(
+    client, oss_bucket, oss_faults, monkeypatch
+):
+    client.put_object(oss_bucket, "source", b"1")  # keeps the connection that the next request goes over
+    oss_faults.on("CopyObject").drop_answer()
+    connect = client._transport._connector.connect
+
+    def stop_and_connect(*arguments):
+        client.disable_requests()
+        return connect(*arguments)
+
+    monkeypatch.setattr(client._transport._connector, "connect", stop_and_connect)
+    outcome = client.submit(client.copy_object, oss_bucket, "copy", oss_bucket, "source").outcome(20)
+    assert outcome.aborted
+    assert (outcome.error.code, outcome.committed) == (penstock.STOPPED_IN_FLIGHT, UNKNOWN)
+
+
+def test_a_question_that_was_never_answered_leaves_nothing_in_doubt(client, oss_bucket, oss_faults):
+    oss_faults.on("ListObjectsV2").drop_answer(times=None)
+    outcome = client.submit(client.list_objects_v2, oss_bucket).outcome(20)
+    assert isinstance(outcome.error, penstock.ConnectionLost)
+    assert outcome.error.request_sent
+    assert outcome.committed == penstock.Committed.NO
+
+
 def test_nobody_listens(make_client):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

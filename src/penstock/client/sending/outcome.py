@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from penstock.errors import Aborted, ChecksumMismatch, Committed, NetworkError, PenstockError, ServiceError
+from penstock.errors import Aborted, ChecksumMismatch, Committed, PenstockError, ServiceError
 
 T = TypeVar("T")
 
@@ -51,8 +51,6 @@ def committed_by(error: PenstockError) -> Committed:
     match error:
         case Aborted():
             return error.committed
-        case NetworkError(request_sent=True):
-            return Committed.UNKNOWN
         # The bytes are stored: what differs is their checksum, or what the callback server said.
         case ChecksumMismatch() | ServiceError(status=203):
             return Committed.YES
