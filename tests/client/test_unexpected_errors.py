@@ -164,6 +164,24 @@ def test_a_source_that_raises_what_is_no_system_error_stops_its_upload(
     assert_quiet(client, len(client._transport._pool))
 
 
+def test_a_source_that_raises_when_it_is_read_again_leaves_the_first_attempt_in_doubt(
+    client, oss_bucket, oss_faults
+):
+    oss_faults.on("PutObject").drop_answer()
+
+    class ReadOnce(io.BytesIO):
+        def read(self, size=-1):
+            if oss_faults.count("PutObject"):
+                raise Mistake("read again")
+            return super().read(size)
+
+    transfer = client.upload(ReadOnce(b"small"), f"oss://{oss_bucket}/k")
+    with pytest.raises(Mistake, match="again"):
+        transfer.result(PATIENCE_S)
+    assert transfer.outcome(0).committed is penstock.Committed.UNKNOWN
+    assert transfer.resolve().committed is penstock.Committed.YES
+
+
 def test_one_callback_that_raises_keeps_its_group_neither_from_cancelling_nor_from_telling(
     client, oss_bucket, oss_faults, new_file, open_uploads
 ):

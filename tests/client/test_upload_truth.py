@@ -232,6 +232,34 @@ def test_a_single_request_that_was_stopped_in_doubt_is_resolved(
         assert oss_faults.count("HeadObject") > 1, "it was asked again until the settle time was over"
 
 
+def test_a_second_attempt_that_is_stopped_midway_does_not_deny_what_the_first_one_made(
+    client, oss_bucket, url, oss_faults, new_file
+):
+    file = new_file(4 << 20)
+    oss_faults.on("PutObject", nth=1).drop_answer()
+    second = oss_faults.on("PutObject").stall(after_bytes=1)
+    transfer = client.upload(file.path, url)
+    second.reached.wait()
+    transfer.abort()
+    assert transfer.outcome(PATIENCE_S).committed == UNKNOWN
+    second.end()
+    resolved = transfer.resolve()
+    assert resolved.committed == YES
+    assert resolved.value.crc64 == crc64(file.data)
+
+
+def test_a_second_attempt_of_a_part_that_is_stopped_midway_leaves_the_first_one_in_doubt(
+    client, url, oss_faults, new_file
+):
+    file = new_file(4 << 20)
+    oss_faults.on("UploadPart", nth=1).drop_answer()
+    second = oss_faults.on("UploadPart").stall(after_bytes=1)
+    transfer = client.upload(file.path, url, part_bytes=4 << 20)
+    second.reached.wait()
+    transfer.abort()
+    assert transfer.outcome(PATIENCE_S).error.in_doubt_bytes == 4 << 20
+
+
 def test_a_lost_answer_to_initiate_leaves_no_orphan(client, oss_bucket, url, oss_faults, file):
     oss_faults.on("InitiateMultipartUpload").drop_answer()
     transfer = client.upload(file.path, url, part_bytes=PART)

@@ -51,12 +51,14 @@ class SingleUpload(SingleRequest):
 
     def _send(self, latch: Latch) -> Stored:
         body = self._source.part(0, self._total_bytes)
-        try:
-            stored = self._requester.call(
-                self._request, PutObjectResult, body, on_sent=self._note_sent, latch=latch
-            )
-        finally:
-            self._crc64 = body.crc64
+
+        def sent(so_far: int) -> None:
+            if so_far == self._total_bytes:
+                # Taken now: a further attempt may break off, and its own would be that of a beginning.
+                self._crc64 = body.crc64
+            self._note_sent(so_far)
+
+        stored = self._requester.call(self._request, PutObjectResult, body, on_sent=sent, latch=latch)
         if stored.crc64 is not None and stored.crc64 != body.crc64:
             raise ChecksumMismatch(
                 f"{self._url} was stored, but not as it was sent",

@@ -90,7 +90,7 @@ class UploadCalls:
 
         def note(so_far: int) -> None:
             nonlocal sent
-            sent = so_far
+            sent = max(sent, so_far)
             on_sent(so_far)
 
         try:
