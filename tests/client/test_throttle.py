@@ -186,14 +186,25 @@ def test_a_closed_gate_lets_nothing_new_begin_and_requests_that_only_ask_through
     assert call.result(PATIENCE_S).etag
 
 
-def test_a_call_that_a_closed_gate_holds_back_stops_at_once_as_not_sent(client, oss_bucket, oss_faults):
+def put(client, bucket):
+    return client.submit(client.put_object, bucket, "k", b"held back")
+
+
+def upload(client, bucket):
+    return client.upload(b"held back", f"oss://{bucket}/k")
+
+
+@pytest.mark.parametrize("begin", [put, upload])
+def test_a_request_that_a_closed_gate_holds_back_stops_at_once_as_not_sent(
+    client, oss_bucket, oss_faults, begin
+):
     client.bandwidth_limit_bytes_s = 0
-    call = client.submit(client.put_object, oss_bucket, "k", b"held back")
+    running = begin(client, oss_bucket)
     wait_until(lambda: client._requester.bandwidth._line)
-    assert not call.done()
+    assert not running.done()
     begun = time.perf_counter()
-    call.abort()
-    assert call.outcome(PATIENCE_S).error.code == penstock.NOT_SENT
+    running.abort()
+    assert running.outcome(PATIENCE_S).error.code == penstock.NOT_SENT
     assert time.perf_counter() - begun < PROMPT_S
     assert oss_faults.count("PutObject") == 0
 

@@ -400,6 +400,14 @@ def test_a_failing_part_is_sent_again_and_then_fails_the_transfer() -> None:
     assert (outcome.kind, outcome.error, outcome.upload_id) == (OutcomeKind.FAILED, LOST, "u")
 
 
+def test_bytes_in_doubt_are_so_until_their_part_is_acknowledged() -> None:
+    machine = begun(parallel=1, part_attempts=2)
+    machine.handle(on.PartFailed(number=1, error=LOST, is_final=False, sent_bytes=10))
+    assert (machine.progress.in_doubt_bytes, machine.progress.acknowledged_bytes) == (10, 0)
+    machine.handle(sent(1))
+    assert (machine.progress.in_doubt_bytes, machine.progress.acknowledged_bytes) == (0, PART_BYTES)
+
+
 def test_a_final_failure_is_not_repeated_and_keeps_the_upload() -> None:
     machine = begun(parallel=1)
     unreadable = SourceUnreadable("no")
