@@ -892,6 +892,26 @@ INTERRUPTED = {
         with penstock.Client() as client:
             client.upload(bytes(50_000_000), f"oss://{bucket}/k", part_bytes=10_000_000).result()
     """,
+    "a transfer that outlives its caller": """
+        client = penstock.Client()
+        transfer = client.upload(bytes(50_000_000), f"oss://{bucket}/k", part_bytes=10_000_000)
+        try:
+            transfer.result()
+        finally:
+            assert transfer.done(), "the call goes on"
+            client.close()
+    """,
+    "a group that outlives its caller": """
+        client = penstock.Client()
+        group = client.group()
+        for name in "ab":
+            group.upload(bytes(50_000_000), f"oss://{bucket}/{name}", part_bytes=10_000_000)
+        try:
+            group.outcomes()
+        finally:
+            assert all(transfer.done() for transfer in group.transfers), "the call goes on"
+            client.close()
+    """,
     "a transfer as a context": """
         client = penstock.Client()
         with client.upload(bytes(50_000_000), f"oss://{bucket}/k", part_bytes=10_000_000):
