@@ -439,6 +439,8 @@ def test_a_cancel_is_quiet_first_then_cleans_up_and_makes_sure() -> None:
     assert kinds(machine.handle(on.CancelRequested())) == ["StopRequests"]
     commands = machine.handle(on.RequestsStopped())
     assert kinds(commands) == ["AppendJournal", "AbortUpload"]
+    assert kinds(machine.handle(on.AbortUploadFailed(error=LOST))) == ["Wait"]
+    assert kinds(machine.handle(on.Waited())) == ["AbortUpload"]
     assert kinds(machine.handle(on.UploadAborted())) == ["ConfirmGone"]
     # A part that was still arriving keeps the upload alive: it is aborted again.
     assert kinds(machine.handle(on.UploadStillListed(part_count=1))) == ["Wait"]
@@ -448,7 +450,7 @@ def test_a_cancel_is_quiet_first_then_cleans_up_and_makes_sure() -> None:
     assert kinds(commands) == ["AppendJournal", "DeleteJournal", "Report"]
     outcome = ended(machine, commands)
     assert (outcome.kind, outcome.clean_up) == (OutcomeKind.CANCELLED, CleanUp.VERIFIED)
-    assert (outcome.upload_id, outcome.resume_token) == (None, None)
+    assert (outcome.upload_id, outcome.resume_token, outcome.error) == (None, None, None)
     assert isinstance(outcome.to_error(), Aborted)
 
 
@@ -513,6 +515,16 @@ def test_a_cancel_during_initiate_finds_the_upload_that_may_have_been_made() -> 
     young = on.FoundUpload(upload_id="u", initiated_at=101)
     assert machine.handle(on.UploadsFound(uploads=(old, young))) == [do.ListParts(upload_id="u")]
     assert machine.handle(on.PartsListed(parts=(), final=True)) == [do.AbortUpload(upload_id="u")]
+
+
+def test_a_cancel_that_did_not_even_find_the_upload_in_time_has_failed() -> None:
+    machine = UploadMachine(JOB, with_settings())
+    machine.handle(on.Started(now=1))
+    machine.handle(on.TargetInspected(target=None, server_time=100))
+    machine.handle(on.CancelRequested())
+    machine.handle(on.RequestsStopped())
+    outcome = ended(machine, machine.handle(on.CleanUpTimedOut()))
+    assert (outcome.kind, outcome.clean_up) == (OutcomeKind.CANCELLED, CleanUp.FAILED)
 
 
 def test_a_cancel_touches_no_upload_that_holds_parts_it_never_sent() -> None:
