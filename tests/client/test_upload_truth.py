@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import io
 import os
 import threading
@@ -10,7 +12,7 @@ import urllib.parse
 import pytest
 
 import penstock
-from penstock.client.transfers import single_request
+from penstock.client.transfers import single_request, uploads
 from penstock.files.journal_file import JournalFile
 from penstock.protocol.crc64 import crc64
 from penstock.testing import CuttingProxy
@@ -230,6 +232,50 @@ def test_a_single_request_that_was_stopped_in_doubt_is_resolved(
     elif then != "cannot be seen":
         assert resolved.error.in_doubt_bytes == 0
         assert oss_faults.count("HeadObject") > 1, "it was asked again until the settle time was over"
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CompleteMultipartUpload"])
+def test_a_transfer_of_asyncio_that_was_stopped_in_doubt_is_resolved(
+    oss_env, oss_bucket, url, oss_faults, operation
+):
+    fault = oss_faults.on(operation).stall(at="answer", times=1)
+    part_bytes = None if operation == "PutObject" else PART
+
+    async def main():
+        async with penstock.AsyncClient() as client:
+            transfer = await client.upload(b"small", url, part_bytes=part_bytes)
+            await asyncio.to_thread(fault.reached.wait)
+            transfer.abort()
+            assert (await transfer.outcome()).committed == UNKNOWN
+            fault.end()
+            question = oss_faults.on("HeadObject").stall(times=1)
+            task = asyncio.ensure_future(transfer.resolve())
+            await asyncio.to_thread(question.reached.wait)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            question.end()
+            assert (await transfer.outcome()).committed == UNKNOWN
+            return await transfer.resolve()
+
+    assert asyncio.run(main()).committed == YES
+
+
+def test_what_an_asyncio_program_left_is_resolved_and_cancelled_by_its_token(
+    client, url, oss_env, oss_faults, file, monkeypatch
+):
+    monkeypatch.setattr(uploads, "UploadSettings", functools.partial(uploads.UploadSettings, settle_s=0.1))
+    token = stopped_after(client, oss_faults, url, file.path, 2).resume_token
+
+    async def main():
+        async with penstock.AsyncClient(state_dir=client._journals._state.root) as asynchronous:
+            resolved = await asynchronous.resolve_upload(token)
+            asynchronous.disable_requests()
+            return resolved, await asynchronous.cancel_upload(token)
+
+    resolved, cancelled = asyncio.run(main())
+    assert resolved.committed == NO
+    assert cancelled.clean_up == penstock.CleanUp.VERIFIED
 
 
 def test_a_second_attempt_that_is_stopped_midway_does_not_deny_what_the_first_one_made(

@@ -29,6 +29,7 @@ from penstock.client.transfers.copies import CopyOptions
 from penstock.client.transfers.downloads import DownloadOptions
 from penstock.client.transfers.part_source import UploadSource
 from penstock.client.transfers.uploads import ResumeOptions, UploadOptions
+from penstock.transfer.outcome import Outcome as TransferOutcome
 from penstock.transfer.outcome import Stored
 
 P = ParamSpec("P")
@@ -251,6 +252,12 @@ class AsyncClient:
     ) -> AsyncTransfer:
         """Go on with a transfer that was stopped; the arguments are those of `Client.resume`."""
         return AsyncTransfer(await self._run(Client.resume, what, source, **options))
+
+    async def cancel_upload(self, what: str) -> TransferOutcome:
+        """As `Client.cancel_upload`; it works while requests are disabled."""
+        return await asyncio.to_thread(self.client.cancel_upload, what)
+
+    resolve_upload = awaited(Client.resolve_upload)
 
     def group(self, *, parallel: int = 3, bandwidth_limit_bytes_s: float | None = None) -> AsyncGroup:
         """As `Client.group`; it does not wait, so it is not awaited."""

@@ -15,6 +15,7 @@ from penstock.client.calls.select_body import SelectBody
 from penstock.client.running.transfer import Transfer
 from penstock.client.sending.call import Call
 from penstock.client.sending.outcome import Outcome
+from penstock.client.sending.scope import abort_scope
 from penstock.transfer.outcome import CleanUp, Stored
 from penstock.transfer.progress import Progress
 
@@ -42,6 +43,12 @@ class AsyncTransfer:
     async def cancel(self, timeout_s: float | None = 60.0) -> CleanUp:
         """As `Transfer.cancel`."""
         return await asyncio.to_thread(self._transfer.cancel, timeout_s)
+
+    async def resolve(self) -> Outcome[Stored]:
+        """As `Transfer.resolve`. Cancelling the task ends the questions, and leaves the doubt."""
+        await done(self._transfer, asyncio.get_running_loop())
+        with abort_scope():
+            return await asyncio.to_thread(self._transfer.resolve)
 
     def abort(self, reason: str = "abort") -> None:
         """As `Transfer.abort`; it does not wait, so it is not awaited."""
