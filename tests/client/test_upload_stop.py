@@ -634,6 +634,20 @@ def test_a_cancel_that_oss_does_not_confirm_is_pending(scene, monkeypatch, statu
     assert scene.client.cancel_upload(scene.url).clean_up == penstock.CleanUp.VERIFIED
 
 
+@pytest.mark.parametrize(
+    ("unanswered", "expected"), [("AbortMultipartUpload", "failed"), ("ListParts", "pending")]
+)
+def test_a_clean_up_has_a_deadline_of_its_own(scene, monkeypatch, assert_quiet, unanswered, expected):
+    monkeypatch.setattr(driver, "CLEAN_UP_S", 0.1)
+    scene.faults.on(unanswered).stall()
+    transfer = scene.begin(stored=frozenset({1}))
+    scene.wait_for_parts(transfer, 1)
+    assert transfer.cancel(PATIENCE_S) == expected
+    assert_quiet(scene.client, len(scene.client._transport._pool))
+    (left,) = scene.client.unfinished_uploads()
+    assert left.view.upload_id == transfer.outcome(0).error.upload_id
+
+
 def test_what_is_to_be_cancelled_is_not_adopted_by_a_resume(scene):
     transfer = scene.stopped(frozenset({1, 2}))
     scene.faults.on("AbortMultipartUpload").answer(403, "AccessDenied")
