@@ -517,6 +517,20 @@ def test_a_cancel_during_initiate_finds_the_upload_that_may_have_been_made() -> 
     assert machine.handle(on.PartsListed(parts=(), final=True)) == [do.AbortUpload(upload_id="u")]
 
 
+def test_a_cancel_that_cannot_tell_which_upload_is_its_own_names_them_and_is_pending() -> None:
+    machine = UploadMachine(JOB, with_settings())
+    machine.handle(on.Started(now=1))
+    machine.handle(on.TargetInspected(target=None, server_time=100))
+    machine.handle(on.CancelRequested())
+    machine.handle(on.RequestsStopped())
+    twins = tuple(on.FoundUpload(upload_id=name, initiated_at=101) for name in ("u", "v"))
+    commands = machine.handle(on.UploadsFound(uploads=twins))
+    while kinds(commands) == ["ListParts"]:
+        commands = machine.handle(on.PartsListed(parts=(), final=True))
+    outcome = ended(machine, commands)
+    assert (outcome.clean_up, outcome.unclaimed_uploads) == (CleanUp.PENDING, ("u", "v"))
+
+
 def test_a_cancel_that_did_not_even_find_the_upload_in_time_has_failed() -> None:
     machine = UploadMachine(JOB, with_settings())
     machine.handle(on.Started(now=1))
