@@ -225,6 +225,8 @@ def test_parts_that_still_match_a_changed_source_are_kept_where_asked(scene):
     scene.write_source(bytes(changed))
     scene.client.resume(transfer.resume_token, keep_matching=True).result(PATIENCE_S)
     assert sorted(scene.made()) == [2, 4, 5, 6]
+    etag = scene.client.head_object(scene.bucket, "dir/from").etag
+    assert {one.headers["if-match"] for one in scene.faults.asked("GetObject")} == {f'"{etag}"'}
     assert scene.client.get_object(scene.bucket, "to").read() == bytes(changed)
 
 
@@ -249,6 +251,13 @@ def test_parts_that_together_are_not_the_source_are_never_completed(scene):
         transfer.result(PATIENCE_S)
     assert scene.faults.count("CompleteMultipartUpload") == 0
     assert transfer.cancel() is penstock.CleanUp.VERIFIED
+
+
+def test_a_whole_that_is_not_the_source_is_noticed(scene):
+    scene.faults.on("CopyObject").alter_answer({"x-oss-hash-crc64ecma": str(crc64(scene.data) ^ 1)})
+    outcome = scene.copy(part_bytes=None).outcome(PATIENCE_S)
+    assert isinstance(outcome.error, penstock.ChecksumMismatch)
+    assert outcome.committed == penstock.Committed.YES
 
 
 def test_a_checksum_that_the_answer_leaves_out_is_looked_up_in_the_list(scene, monkeypatch):

@@ -77,6 +77,19 @@ class FlippedBit(Fault):
         return replace(response, body=bytes(body))
 
 
+class AnotherRange(Fault):
+    """Answers with so many bytes, however many were asked for."""
+
+    def __init__(self, length):
+        super().__init__("another range was answered", times=None)
+        self._length = length
+
+    async def before_response(self, asked, response):
+        response.discard()
+        headers = {**response.headers, "content-length": str(self._length)}
+        return replace(response, headers=headers, body=bytes(self._length))
+
+
 @pytest.fixture
 def scene(client, oss_bucket, oss_faults, tmp_path):
     return Scene(client, oss_bucket, oss_faults, tmp_path / "folder")
@@ -266,6 +279,18 @@ def test_a_bit_that_is_changed_on_its_way_is_noticed(scene):
     assert scene.is_untouched()
     assert scene.beside() == []
     scene.download().result(PATIENCE_S)
+    assert scene.is_complete()
+
+
+@pytest.mark.parametrize("length", [PART - 1, PART + 1])
+def test_a_range_of_another_length_is_not_taken_for_the_one_that_was_asked_for(scene, length):
+    scene.faults.add(scene.faults.on("GetObject"), AnotherRange(length))
+    transfer = scene.download()
+    with pytest.raises(penstock.MalformedResponse, match="were asked for"):
+        transfer.result(PATIENCE_S)
+    assert transfer.progress.acknowledged_bytes == 0
+    scene.faults.end()
+    scene.client.resume(transfer.resume_token).result(PATIENCE_S)
     assert scene.is_complete()
 
 

@@ -56,6 +56,22 @@ def test_a_download_is_at_every_moment_all_old_or_all_new(
     assert {state["target"] for state in disk.after_a_power_loss()} == {b"newbytes"}
 
 
+@pytest.mark.parametrize("total_bytes", [8, 5], ids=["as begun", "shorter"])
+def test_what_is_kept_of_a_download_is_found_after_a_power_loss_and_then_has_its_name(
+    disk: DiskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total_bytes: int
+) -> None:
+    monkeypatch.delattr(os, "pwrite")
+    target = DownloadTarget.begin(tmp_path / "target", "job", 8)
+    target.write_at(0, b"new")
+    target.write_at(3, b"bytes")
+    target.sync()
+    kept = target.temporary.name
+    assert [state.get(kept) for state in disk.after_a_power_loss()] == [b"newbytes"] * 8
+    target.publish(total_bytes)
+    expected = b"newbytes"[:total_bytes]
+    assert [state.get("target") for state in disk.after_a_power_loss()] == [expected] * 8
+
+
 def test_a_journal_keeps_after_a_power_loss_all_that_was_durable_and_no_gap(
     disk: DiskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
