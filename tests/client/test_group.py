@@ -382,19 +382,26 @@ def test_a_transfer_for_which_there_is_no_thread_fails_and_the_others_go_on(clie
     assert "can't start new thread" in str(group.outcomes()[0].error)
 
 
-def test_what_waits_is_not_begun_although_it_is_woken_late(client, oss_bucket, oss_faults, monkeypatch):
+@pytest.mark.parametrize("verb", ["abort", "drain"])
+def test_what_waits_is_not_begun_although_it_is_woken_late(
+    client, oss_bucket, oss_faults, monkeypatch, new_file, verb
+):
     held = oss_faults.on("UploadPart").stall(after_bytes=1)
+    file = new_file(3 * PART)
     group = client.group(parallel=1)
-    add(group, oss_bucket, 3)
+    for number in range(3):
+        group.upload(file.path, f"oss://{oss_bucket}/{number}", part_bytes=PART, parallel=1)
     held.reached.wait()
     later = []
     with monkeypatch.context() as slow:
         slow.setattr("penstock.net.latch._PATIENCE_S", 0.0)
         slow.setattr("penstock.net.latch._thread.start_new_thread", lambda *begun: later.append(begun))
-        group.abort()
+        getattr(group, verb)()
     held.end()  # so that the first one ends by itself
     unsent = [outcome.error for outcome in group.outcomes(PATIENCE_S)][1:]
     assert [(error.code, error.resume_token) for error in unsent] == [(penstock.NOT_SENT, None)] * 2
+    assert [outcome.error.reason for outcome in group.outcomes()] == [verb] * 3
     assert uploads_begun(oss_faults) == 1
+    assert [left.url for left in client.unfinished_uploads()] == [f"oss://{oss_bucket}/0"]
     for work, arguments in later:
         work(*arguments)
