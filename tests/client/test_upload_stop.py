@@ -634,6 +634,49 @@ def test_a_cancel_that_oss_does_not_confirm_is_pending(scene, monkeypatch, statu
     assert scene.client.cancel_upload(scene.url).clean_up == penstock.CleanUp.VERIFIED
 
 
+def test_a_cancel_asks_nothing_before_all_is_quiet(scene):
+    """One of two callbacks that are under way holds the clean-up up."""
+    over, first = threading.Event(), threading.Semaphore(1)
+
+    def hold(progress):
+        is_sending = threading.current_thread().name == "penstock-part" and progress.in_flight_bytes
+        if is_sending and first.acquire(blocking=False):
+            over.wait(PATIENCE_S)
+
+    scene.faults.on("UploadPart").stall(after_bytes=1)
+    transfer = scene.client.upload(scene.file.path, scene.url, part_bytes=PART, parallel=2, progress=hold)
+    scene.faults.wait_until(lambda: scene.faults.count("UploadPart") == 2)
+    transfer.cancel_soon()
+    with pytest.raises(TimeoutError):
+        scene.faults.wait_until(lambda: scene.faults.count("AbortMultipartUpload") > 0, timeout_s=0.1)
+    assert not transfer.done()
+    over.set()
+    assert scene.cancel(transfer) == penstock.CleanUp.VERIFIED
+
+
+def test_a_cancel_is_heard_before_anything_that_its_stop_brings_about(scene):
+    transfer = scene.begin(stored=frozenset({1}))
+    scene.wait_for_parts(transfer, 1)
+    # Whoever stops is kept from going on until the transfer has ended.
+    transfer._driver._stop.attach(lambda: transfer.wait_until_quiet(PATIENCE_S) and None)
+    stopping = threading.Thread(target=transfer.cancel_soon)
+    stopping.start()
+    scene.faults.wait_until(lambda: scene.faults.count("AbortMultipartUpload") > 0)
+    scene.faults.end()
+    stopping.join(PATIENCE_S)
+    assert transfer._ended.result(PATIENCE_S).clean_up == penstock.CleanUp.VERIFIED
+
+
+def test_a_cancel_that_is_waited_for_too_briefly_says_so_and_goes_on(scene):
+    scene.faults.on("AbortMultipartUpload").stall(times=1)
+    transfer = scene.begin(stored=frozenset({1}))
+    scene.wait_for_parts(transfer, 1)
+    with pytest.raises(TimeoutError, match="still runs"):
+        transfer.cancel(timeout_s=0.05)
+    scene.faults.end()
+    assert transfer.cancel(PATIENCE_S) == penstock.CleanUp.VERIFIED
+
+
 @pytest.mark.parametrize(
     ("unanswered", "expected"), [("AbortMultipartUpload", "failed"), ("ListParts", "pending")]
 )
